@@ -1,0 +1,149 @@
+//! Time, as something that is handed in: the only module that reads the wall clock.
+#![warn(missing_docs)]
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A moment: integer milliseconds since 1970, UTC. In JSON it is ISO 8601 with milliseconds and `Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From milliseconds since 1970, UTC.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since 1970, UTC.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since 1970, UTC, as JSON Web Tokens count them.
+    pub const fn as_secs(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// The moment this much later; saturates.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// The moment this much earlier; saturates.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        write!(f, "{moment:.3}")
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let moment: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        Ok(Self(moment.as_millisecond()))
+    }
+}
+
+impl ToSql for Timestamp {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.0))
+    }
+}
+
+impl FromSql for Timestamp {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        i64::column_result(value).map(Self)
+    }
+}
+
+/// Where the time comes from: the machine, or a test's hand.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    /// Set by hand when present.
+    manual: Option<Arc<AtomicI64>>,
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// A clock that stands still until it is [advanced](Self::advance).
+    pub fn manual(start: Timestamp) -> Self {
+        Self {
+            manual: Some(Arc::new(AtomicI64::new(start.0))),
+        }
+    }
+
+    /// The present moment.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the wall clock"
+    )]
+    pub fn now(&self) -> Timestamp {
+        if let Some(millis) = &self.manual {
+            return Timestamp(millis.load(Ordering::Relaxed));
+        }
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Moves a manual clock; a system clock cannot be moved.
+    ///
+    /// # Panics
+    /// On the system clock.
+    pub fn advance(&self, by: Duration) {
+        let millis = self
+            .manual
+            .as_ref()
+            .expect("only a manual clock can be moved");
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        millis.fetch_add(by, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_iso_8601_with_milliseconds() {
+        let moment = Timestamp::from_millis(1_577_836_800_042);
+        assert_eq!(
+            serde_json::to_string(&moment).unwrap(),
+            r#""2020-01-01T00:00:00.042Z""#
+        );
+        let round = Timestamp::from_millis(1_577_836_800_000);
+        assert_eq!(round.to_string(), "2020-01-01T00:00:00.000Z");
+        let back: Timestamp = serde_json::from_str(r#""2020-01-01T00:00:00.042Z""#).unwrap();
+        assert_eq!(back, moment);
+    }
+}

@@ -1,0 +1,366 @@
+//! Reads the layers and lays one over the other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::{Config, DEFAULT_FILE};
+
+/// Why there is no configuration; the text is for the person who wrote it.
+#[derive(Debug)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What the layers are read from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// `--config`; must exist when given.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub env: BTreeMap<String, String>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<String>,
+}
+
+/// Names of the original's environment that mean the same here.
+const ORIGINAL_NAMES: &[(&str, &str, &str)] = &[("JWT_SECRET", "auth", "jwt_secret")];
+
+/// The configuration that the sources add up to.
+pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+    let mut layers = read_file(sources)?;
+    check_names(&layers)?;
+    overlay_env(&mut layers, &sources.env)?;
+    if let Some(dir) = &sources.data_dir {
+        layers.insert(
+            "data_dir".to_owned(),
+            Value::String(dir.display().to_string()),
+        );
+    }
+    if let Some(listen) = &sources.listen {
+        set(
+            &mut layers,
+            "server",
+            "listen",
+            Value::String(listen.clone()),
+        );
+    }
+    layers
+        .try_into()
+        .map_err(|error: toml::de::Error| {
+            ConfigError(format!(
+                "The configuration is not valid: {}",
+                error.message()
+            ))
+        })
+        .and_then(checked)
+}
+
+fn checked(config: Config) -> Result<Config, ConfigError> {
+    let wrong = |text: &str| Err(ConfigError(text.to_owned()));
+    if config.auth.jwt_secret.as_deref().is_some_and(str::is_empty) {
+        return wrong("auth.jwt_secret must not be empty: leave it out, and one is made.");
+    }
+    if config.store.queue_capacity == 0
+        || config.store.max_batch == 0
+        || config.store.read_queue_capacity == 0
+    {
+        return wrong(
+            "store.queue_capacity, store.max_batch and store.read_queue_capacity must be at least 1.",
+        );
+    }
+    if config.auth.argon2_memory_kib < 8
+        || config.auth.argon2_passes == 0
+        || config.auth.hash_queue_capacity == 0
+    {
+        return wrong(
+            "auth.argon2_memory_kib must be at least 8, auth.argon2_passes and auth.hash_queue_capacity at least 1.",
+        );
+    }
+    if config.events.batch == 0 || config.events.max_attempts == 0 || config.notifications.keep == 0
+    {
+        return wrong(
+            "events.batch, events.max_attempts and notifications.keep must be at least 1.",
+        );
+    }
+    if config
+        .server
+        .public_url
+        .as_deref()
+        .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
+    {
+        return wrong("server.public_url must begin with http:// or https://.");
+    }
+    Ok(config)
+}
+
+fn read_file(sources: &Sources) -> Result<Table, ConfigError> {
+    let named = sources
+        .file
+        .clone()
+        .or_else(|| sources.env.get("SOCIALHUB_CONFIG").map(PathBuf::from));
+    let path = match named {
+        Some(path) => path,
+        None if Path::new(DEFAULT_FILE).exists() => PathBuf::from(DEFAULT_FILE),
+        None => return Ok(Table::new()),
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        ConfigError(format!(
+            "Cannot read the configuration {}: {error}",
+            path.display()
+        ))
+    })?;
+    text.parse()
+        .map_err(|error| ConfigError(format!("{} is not valid TOML: {error}", path.display())))
+}
+
+/// Refuses names that mean nothing, and says which was probably meant.
+fn check_names(file: &Table) -> Result<(), ConfigError> {
+    let sections = || Config::SECTIONS.iter().map(|(name, _)| *name);
+    for (name, value) in file {
+        if name == "data_dir" {
+            continue;
+        }
+        let Some((_, keys)) = Config::SECTIONS.iter().find(|(section, _)| section == name) else {
+            return Err(unknown(name, sections().chain(["data_dir"]), ""));
+        };
+        let Value::Table(table) = value else {
+            return Err(ConfigError(format!(
+                "`{name}` is a section: write [{name}]."
+            )));
+        };
+        for key in table.keys() {
+            if !keys.iter().any(|known| known.name == key) {
+                return Err(unknown(
+                    key,
+                    keys.iter().map(|known| known.name),
+                    &format!("{name}."),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unknown(name: &str, known: impl Iterator<Item = &'static str>, prefix: &str) -> ConfigError {
+    let nearest = known
+        .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+    let nearest = nearest.unwrap_or_default();
+    ConfigError(format!(
+        "Unknown configuration key `{prefix}{name}`; did you mean `{prefix}{nearest}`?"
+    ))
+}
+
+fn overlay_env(layers: &mut Table, env: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+    let defaults =
+        Table::try_from(Config::default()).map_err(|error| ConfigError(error.to_string()))?;
+    for (name, section, key) in ORIGINAL_NAMES {
+        if let Some(text) = env.get(*name).filter(|text| !text.is_empty()) {
+            set(layers, section, key, Value::String(text.clone()));
+        }
+    }
+    if let Some(port) = env.get("PORT").filter(|text| !text.is_empty()) {
+        let port: u16 = port.parse().map_err(|error| {
+            ConfigError(format!("The environment's PORT is not a port: {error}"))
+        })?;
+        let mut listen = Config::default().server.listen;
+        listen.set_port(port);
+        set(
+            layers,
+            "server",
+            "listen",
+            Value::String(listen.to_string()),
+        );
+    }
+    for (name, text) in env {
+        let Some(rest) = name.strip_prefix("SOCIALHUB_") else {
+            continue;
+        };
+        let Some((section, key)) = rest.split_once("__") else {
+            match rest {
+                "DATA_DIR" => {
+                    drop(layers.insert("data_dir".to_owned(), Value::String(text.clone())));
+                }
+                "CONFIG" | "LISTEN" => {}
+                _ => {
+                    return Err(unknown(
+                        name,
+                        ["SOCIALHUB_CONFIG", "SOCIALHUB_DATA_DIR", "SOCIALHUB_LISTEN"].into_iter(),
+                        "",
+                    ));
+                }
+            }
+            continue;
+        };
+        let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
+        check_names(&Table::from_iter([(
+            section.clone(),
+            Value::Table(Table::from_iter([(key.clone(), Value::Boolean(true))])),
+        )]))
+        .map_err(|ConfigError(text)| ConfigError(format!("The environment's {name}: {text}")))?;
+        let like = defaults.get(&section).and_then(|table| table.get(&key));
+        let value = typed(text, like).map_err(|expected| {
+            ConfigError(format!(
+                "The environment's {name} is `{text}`, which is not {expected}."
+            ))
+        })?;
+        set(layers, &section, &key, value);
+    }
+    // After the loop, because it is the more particular name.
+    if let Some(listen) = env.get("SOCIALHUB_LISTEN") {
+        set(layers, "server", "listen", Value::String(listen.clone()));
+    }
+    Ok(())
+}
+
+/// The text as a value of the same type as the default.
+fn typed(text: &str, like: Option<&Value>) -> Result<Value, &'static str> {
+    Ok(match like {
+        Some(Value::Integer(_)) => {
+            Value::Integer(text.trim().parse().map_err(|_malformed| "a whole number")?)
+        }
+        Some(Value::Boolean(_)) => Value::Boolean(
+            text.trim()
+                .parse()
+                .map_err(|_malformed| "`true` or `false`")?,
+        ),
+        Some(Value::Array(_)) => Value::Array(
+            text.split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .map(|part| Value::String(part.to_owned()))
+                .collect(),
+        ),
+        _ => Value::String(text.to_owned()),
+    })
+}
+
+fn set(layers: &mut Table, section: &str, key: &str, value: Value) {
+    let table = layers
+        .entry(section)
+        .or_insert_with(|| Value::Table(Table::new()));
+    if let Value::Table(table) = table {
+        table.insert(key.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Sources {
+        Sources {
+            env: pairs
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                .collect(),
+            ..Sources::default()
+        }
+    }
+
+    fn with_file(text: &str, mut sources: Sources) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socialhub.toml");
+        std::fs::write(&path, text).unwrap();
+        sources.file = Some(path);
+        load(&sources)
+    }
+
+    #[test]
+    fn flags_go_before_environment_before_file_before_defaults() {
+        let file =
+            "[server]\nlisten = \"127.0.0.1:1\"\nmax_json_bytes = 5\n[log]\nlevel = \"warn\"";
+        let config = with_file(file, Sources::default()).unwrap();
+        assert_eq!(
+            (config.server.listen.port(), config.server.max_json_bytes),
+            (1, 5)
+        );
+        assert_eq!(config.log.level, "warn");
+
+        let mut sources = env(&[
+            ("SOCIALHUB_LISTEN", "127.0.0.1:2"),
+            ("SOCIALHUB_SERVER__MAX_JSON_BYTES", "6"),
+            ("PORT", "9"),
+        ]);
+        let config = with_file(file, sources.clone()).unwrap();
+        assert_eq!(
+            (config.server.listen.port(), config.server.max_json_bytes),
+            (2, 6)
+        );
+
+        sources.listen = Some("127.0.0.1:3".to_owned());
+        assert_eq!(with_file(file, sources).unwrap().server.listen.port(), 3);
+    }
+
+    #[test]
+    fn the_originals_names_are_honoured() {
+        let config = load(&env(&[("PORT", "9"), ("JWT_SECRET", "s3cret")])).unwrap();
+        assert_eq!(config.server.listen.port(), 9);
+        assert_eq!(config.auth.jwt_secret.as_deref(), Some("s3cret"));
+    }
+
+    #[test]
+    fn lists_numbers_and_switches_come_from_the_environment() {
+        let config = load(&env(&[
+            (
+                "SOCIALHUB_SERVER__CORS_ORIGINS",
+                "https://a.example, https://b.example",
+            ),
+            ("SOCIALHUB_LIMITS__ENABLED", "false"),
+            ("SOCIALHUB_METRICS__LISTEN", "127.0.0.1:9100"),
+        ]))
+        .unwrap();
+        assert_eq!(
+            config.server.cors_origins,
+            ["https://a.example", "https://b.example"]
+        );
+        assert!(!config.limits.enabled);
+        assert_eq!(config.metrics.listen.unwrap().port(), 9100);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, says) in [
+            ("[servr]\n", "did you mean `server`"),
+            ("[server]\nlisten_on = 1", "did you mean `server.listen`"),
+            ("[limits]\nenabeld = false", "did you mean `limits.enabled`"),
+            ("[server]\nlisten = 5", "not valid"),
+            ("[server", "not valid TOML"),
+            ("server = 1", "is a section"),
+            ("[auth]\njwt_secret = \"\"", "must not be empty"),
+        ] {
+            let error = with_file(text, Sources::default()).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        for (name, text, says) in [
+            ("SOCIALHUB_LIMITS__ENABLED", "perhaps", "`true` or `false`"),
+            ("SOCIALHUB_STORE__QUEUE_CAPACITY", "many", "whole number"),
+            ("SOCIALHUB_STORE__QUEUE", "1", "store.queue_capacity"),
+            ("SOCIALHUB_DATADIR", "x", "SOCIALHUB_DATA_DIR"),
+            ("PORT", "x", "PORT"),
+        ] {
+            let error = load(&env(&[(name, text)])).unwrap_err().to_string();
+            assert!(error.contains(says), "{name}: {error}");
+        }
+        let missing = Sources {
+            file: Some("/nonexistent.toml".into()),
+            ..Sources::default()
+        };
+        assert!(
+            load(&missing)
+                .unwrap_err()
+                .to_string()
+                .contains("/nonexistent.toml")
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! What can be set, and where from: flags before environment before TOML file before defaults.
+//!
+//! Every key stands once, in its section below, with its documentation and default. The environment name of
+//! `[section] key` is `SOCIALHUB_<SECTION>__<KEY>`; a list is comma-separated there.
+
+mod load;
+mod section;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+pub use load::{ConfigError, Sources, load};
+pub use section::Key;
+use section::section;
+
+/// The file that is read when none is named and it exists.
+pub const DEFAULT_FILE: &str = "/etc/socialhub/socialhub.toml";
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The directory that holds all data and secrets; made on first start.
+    pub data_dir: PathBuf,
+    /// See [`Server`].
+    pub server: Server,
+    /// See [`Store`].
+    pub store: Store,
+    /// See [`Events`].
+    pub events: Events,
+    /// See [`Auth`].
+    pub auth: Auth,
+    /// See [`Mail`].
+    pub mail: Mail,
+    /// See [`Notifications`].
+    pub notifications: Notifications,
+    /// See [`Limits`].
+    pub limits: Limits,
+    /// See [`Log`].
+    pub log: Log,
+    /// See [`Metrics`].
+    pub metrics: Metrics,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("data"),
+            server: Server::default(),
+            store: Store::default(),
+            events: Events::default(),
+            auth: Auth::default(),
+            mail: Mail::default(),
+            notifications: Notifications::default(),
+            limits: Limits::default(),
+            log: Log::default(),
+            metrics: Metrics::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The sections by name, with their keys.
+    pub const SECTIONS: &'static [(&'static str, &'static [Key])] = &[
+        ("server", Server::KEYS),
+        ("store", Store::KEYS),
+        ("events", Events::KEYS),
+        ("auth", Auth::KEYS),
+        ("mail", Mail::KEYS),
+        ("notifications", Notifications::KEYS),
+        ("limits", Limits::KEYS),
+        ("log", Log::KEYS),
+        ("metrics", Metrics::KEYS),
+    ];
+
+    /// The address under which people reach the server, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        match &self.server.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.server.listen),
+        }
+    }
+}
+
+section! {
+    /// Listening and the HTTP edge.
+    Server {
+        /// The address and port to listen on.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
+        /// The address under which people reach the server, such as `https://social.example.org`; used in links. Without it: the listening address.
+        public_url: Option<String> = None;
+        /// Proxies (addresses or networks) whose `X-Forwarded-For` is believed.
+        trusted_proxies: Vec<IpNet> = Vec::new();
+        /// Origins whose scripts may call the API (CORS); `*` alone allows all, without credentials.
+        cors_origins: Vec<String> = vec!["http://localhost:5173".to_owned()];
+        /// Connections at once; further ones wait in the kernel's queue.
+        max_connections: u32 = 16_384;
+        /// The largest body of a request, in bytes.
+        max_body_bytes: u64 = 10 * 1024 * 1024;
+        /// The largest JSON or form body, in bytes.
+        max_json_bytes: u64 = 1024 * 1024;
+        /// How long one request may take, in milliseconds.
+        request_timeout_ms: u64 = 30_000;
+        /// How long a client may take to send a request's head, in milliseconds.
+        header_timeout_ms: u64 = 10_000;
+        /// How long requests under way may still run after a stop signal, in milliseconds.
+        shutdown_timeout_ms: u64 = 8_000;
+    }
+}
+
+section! {
+    /// The SQLite database.
+    Store {
+        /// Commands that may wait for the writer; beyond it, writes answer 503.
+        queue_capacity: u32 = 8_192;
+        /// Commands in one commit at most.
+        max_batch: u32 = 2_048;
+        /// Reading connections; 0 means one per processor core, at least two.
+        readers: u32 = 0;
+        /// Reads that may wait for a connection; beyond it, reads answer 503.
+        read_queue_capacity: u32 = 4_096;
+        /// How long a write may wait for its turn, in milliseconds.
+        write_timeout_ms: u64 = 10_000;
+        /// How long a read may run, in milliseconds.
+        read_timeout_ms: u64 = 5_000;
+        /// The page cache of each connection, in KiB.
+        cache_kib: u32 = 4_096;
+        /// Free space, in bytes, below which nothing is written; 0 means a sixteenth of the file system, at most 64 MiB.
+        reserve_bytes: u64 = 0;
+    }
+}
+
+section! {
+    /// The event log.
+    Events {
+        /// How long events are kept, in hours.
+        retention_hours: u32 = 24 * 7;
+        /// Events that a consumer takes at once.
+        batch: u32 = 1_024;
+        /// How often a failing event is tried again before it is parked as a dead letter.
+        max_attempts: u32 = 5;
+        /// Memory for the log's page cache, in MiB.
+        cache_mib: u32 = 16;
+    }
+}
+
+section! {
+    /// Accounts, passwords and sessions.
+    Auth {
+        /// The secret that signs tokens; without it one is made on first start and kept in the data directory.
+        jwt_secret: Option<String> = None;
+        /// How long a session lasts, in hours.
+        session_hours: u32 = 24;
+        /// Memory of one password hash, in KiB (argon2id).
+        argon2_memory_kib: u32 = 19 * 1024;
+        /// Passes of one password hash.
+        argon2_passes: u32 = 2;
+        /// Passwords hashed at once; 0 means one per processor core.
+        hash_threads: u32 = 0;
+        /// Passwords that may wait to be hashed; beyond it, logins answer 503.
+        hash_queue_capacity: u32 = 256;
+        /// How long a code by mail is good, in seconds.
+        otp_seconds: u32 = 300;
+        /// Wrong tries after which a code is worth nothing.
+        otp_tries: u32 = 5;
+        /// How long a verified code allows the password to be set, in seconds.
+        reset_seconds: u32 = 900;
+    }
+}
+
+section! {
+    /// Outgoing mail. Without `smtp_host`, messages are written as `.eml` files into `outbox` in the data directory.
+    Mail {
+        /// The SMTP server's name.
+        smtp_host: Option<String> = None;
+        /// The SMTP server's port; 0 means 465 with implicit TLS, 587 with STARTTLS, 25 without TLS.
+        smtp_port: u16 = 0;
+        /// How the connection is secured: `starttls`, `implicit` or `none`.
+        smtp_tls: SmtpTls = SmtpTls::Starttls;
+        /// The name to log in with.
+        smtp_username: Option<String> = None;
+        /// The password to log in with.
+        smtp_password: Option<String> = None;
+        /// A PEM file of certificates to trust beside the public ones.
+        smtp_ca_file: Option<PathBuf> = None;
+        /// The sender.
+        from: String = "SocialHub <socialhub@localhost>".to_owned();
+        /// Messages that may wait to be sent; beyond it, new ones are dropped with a warning.
+        queue_capacity: u32 = 256;
+    }
+}
+
+/// How an SMTP connection is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpTls {
+    /// In clear, then upgraded; refused when the server cannot.
+    Starttls,
+    /// TLS from the first byte.
+    Implicit,
+    /// Never secured: for a relay on this machine.
+    None,
+}
+
+section! {
+    /// Notifications.
+    Notifications {
+        /// Notifications kept for one person at most.
+        keep: u32 = 1_000;
+        /// Days after which a notification is gone.
+        keep_days: u32 = 90;
+    }
+}
+
+section! {
+    /// Rate limits: each allows a burst, and so many a minute in the long run.
+    Limits {
+        /// Whether there are any; off for load tests.
+        enabled: bool = true;
+        /// Requests of one address: burst.
+        requests_burst: u32 = 2_000;
+        /// Requests of one address: a minute.
+        requests_per_minute: u32 = 12_000;
+        /// Changes by one account: burst.
+        writes_burst: u32 = 200;
+        /// Changes by one account: a minute.
+        writes_per_minute: u32 = 900;
+        /// Log-ins, failed or not, from one address: burst.
+        logins_burst: u32 = 150;
+        /// Log-ins from one address: a minute.
+        logins_per_minute: u32 = 10;
+        /// Sign-ups from one address: burst.
+        signups_burst: u32 = 150;
+        /// Sign-ups from one address: a minute.
+        signups_per_minute: u32 = 5;
+        /// Codes by mail to one e-mail address: burst.
+        codes_burst: u32 = 5;
+        /// Codes by mail to one e-mail address: a minute.
+        codes_per_minute: u32 = 1;
+    }
+}
+
+section! {
+    /// Logging, to standard error.
+    Log {
+        /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,socialhub::store=debug`.
+        level: String = "info".to_owned();
+        /// `text` for people, `json` for machines, `auto` for text on a terminal and JSON elsewhere.
+        format: LogFormat = LogFormat::Auto;
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+section! {
+    /// Prometheus metrics, at `/metrics`.
+    Metrics {
+        /// A listener of their own; without it they are on the main one, for this machine only or with the token.
+        listen: Option<SocketAddr> = None;
+        /// The bearer token that opens `/metrics` to other machines.
+        token: Option<String> = None;
+    }
+}

@@ -1,0 +1,360 @@
+//! The one error of the request path.
+//!
+//! An [`Error`] has two faces. Its [`Code`] and message are for the person and the client: stable, documented, free of
+//! internals. Its source is for the log and never leaves the process. `gateway::error` turns it into the wire's shape,
+//! in one place.
+#![warn(missing_docs)]
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What went wrong, as a result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the caller can do about it; the gateway gives each kind one HTTP status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// 400: the request is wrong and will stay wrong.
+    Invalid,
+    /// 401: say who you are.
+    Unauthenticated,
+    /// 403: known, and not allowed.
+    Forbidden,
+    /// 404: not there, or not for you to know.
+    NotFound,
+    /// 405: the path exists, the method does not.
+    MethodNotAllowed,
+    /// 409: true of the request, not of the present state.
+    Conflict,
+    /// 413: more than the server takes.
+    TooLarge,
+    /// 415: a body in a form that is not understood.
+    UnsupportedType,
+    /// 422: understood, and it contradicts what was said before.
+    Unprocessable,
+    /// 429: too often; try again later.
+    RateLimited,
+    /// 500: our fault.
+    Internal,
+    /// 503: not now; try again later.
+    Unavailable,
+    /// 507: no room left to write.
+    StorageFull,
+}
+
+macro_rules! codes {
+    ($( $(#[doc = $doc:literal])+ $variant:ident = $kind:ident, $code:literal, $message:literal; )+) => {
+        /// Every error code that a client can meet. The texts are defaults; an [`Error`] may say more.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $( $(#[doc = $doc])+ #[serde(rename = $code)] $variant, )+
+        }
+
+        impl Code {
+            /// All codes, in the order of their declaration.
+            pub const ALL: &'static [Self] = &[$( Self::$variant, )+];
+
+            /// The stable name on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $code, )+ }
+            }
+
+            /// What the caller can do about it.
+            pub fn kind(self) -> Kind {
+                match self { $( Self::$variant => Kind::$kind, )+ }
+            }
+
+            /// The text for a person when nothing more particular is known.
+            pub fn message(self) -> &'static str {
+                match self { $( Self::$variant => $message, )+ }
+            }
+
+            /// The documentation of the code, for the API reference.
+            pub fn meaning(self) -> &'static str {
+                match self { $( Self::$variant => concat!($( $doc ),+), )+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// One or more fields are missing, of the wrong type or out of range; `errors` names each.
+    InvalidFields = Invalid, "invalid_fields", "Some fields are not as they should be.";
+    /// The body is not the JSON or form that it claims to be.
+    InvalidBody = Invalid, "invalid_body", "The body of the request could not be read.";
+    /// A query parameter (`page`, `limit`, `cursor`, ...) is malformed.
+    InvalidQuery = Invalid, "invalid_query", "A parameter of the address is not as it should be.";
+    /// The path is not valid text.
+    InvalidPath = Invalid, "invalid_path", "The address could not be read.";
+    /// A post needs text or media.
+    EmptyPost = Invalid, "empty_post", "A post needs a text or a picture.";
+    /// An update that changes nothing.
+    NothingToChange = Invalid, "nothing_to_change", "There is nothing to change in this request.";
+    /// One cannot follow oneself.
+    CannotFollowSelf = Invalid, "cannot_follow_self", "You cannot follow yourself.";
+    /// The six-digit code is wrong, expired, used, or was never sent.
+    InvalidOtp = Invalid, "invalid_otp", "This code is wrong or has expired.";
+    /// The setup link was used already or is not the one that was printed.
+    InvalidSetupToken = Forbidden, "invalid_setup_token", "This setup link is not valid any more.";
+    /// The `Idempotency-Key` is empty, too long, or not printable ASCII.
+    InvalidIdempotencyKey = Invalid, "invalid_idempotency_key", "The Idempotency-Key is not valid.";
+    /// No token, or one that is malformed, forged, expired or revoked.
+    Unauthenticated = Unauthenticated, "unauthenticated", "Please log in.";
+    /// Wrong password or unknown user: deliberately not said which.
+    InvalidCredentials = Unauthenticated, "invalid_credentials", "The name or the password is wrong.";
+    /// The reset token is missing, wrong, expired, used, or for another address.
+    InvalidResetToken = Unauthenticated, "invalid_reset_token", "This password reset is not valid any more. Please ask for a new code.";
+    /// The caller may not do this.
+    Forbidden = Forbidden, "forbidden", "You may not do this.";
+    /// The account is suspended.
+    AccountSuspended = Forbidden, "account_suspended", "This account is suspended.";
+    /// There is nothing at this address, or it is not for the caller to know.
+    NotFound = NotFound, "not_found", "There is nothing here.";
+    /// No such user.
+    UserNotFound = NotFound, "user_not_found", "This person is not here.";
+    /// No such post, or not visible to the caller.
+    PostNotFound = NotFound, "post_not_found", "This post is not here.";
+    /// No such comment, or not visible to the caller.
+    CommentNotFound = NotFound, "comment_not_found", "This comment is not here.";
+    /// No such notification of the caller's.
+    NotificationNotFound = NotFound, "notification_not_found", "This notification is not here.";
+    /// No such session of the caller's.
+    SessionNotFound = NotFound, "session_not_found", "This session is not here.";
+    /// No consumer of that name.
+    ConsumerNotFound = NotFound, "consumer_not_found", "There is no consumer of that name.";
+    /// The path exists, but not for this method; `Allow` lists those that do.
+    MethodNotAllowed = MethodNotAllowed, "method_not_allowed", "This address does not take that method.";
+    /// The e-mail address has an account already.
+    EmailTaken = Conflict, "email_taken", "This e-mail address has an account already.";
+    /// The username, or one that looks the same, is taken.
+    UsernameTaken = Conflict, "username_taken", "This username, or one that looks like it, is taken.";
+    /// The first request with this `Idempotency-Key` is still under way.
+    IdempotencyInProgress = Conflict, "idempotency_in_progress", "The first request with this Idempotency-Key is still under way.";
+    /// The body is larger than the server takes.
+    BodyTooLarge = TooLarge, "body_too_large", "This is larger than the server takes.";
+    /// The `Content-Type` is not one that this address understands.
+    UnsupportedMediaType = UnsupportedType, "unsupported_media_type", "Please send JSON.";
+    /// The `Idempotency-Key` was used before with a different request.
+    IdempotencyMismatch = Unprocessable, "idempotency_mismatch", "This Idempotency-Key was used for a different request.";
+    /// Too many requests; `Retry-After` says how many seconds to wait.
+    RateLimited = RateLimited, "rate_limited", "That was a bit too fast. Please try again in a moment.";
+    /// A fault of the server; the log has the details under the request id.
+    Internal = Internal, "internal", "Something went wrong on our side.";
+    /// More work is queued than the server can finish in time.
+    Overloaded = Unavailable, "overloaded", "The server is busy. Please try again in a moment.";
+    /// The request took longer than it may.
+    TimedOut = Unavailable, "timed_out", "This took too long. Please try again.";
+    /// The server is starting or stopping.
+    NotReady = Unavailable, "not_ready", "The server is starting or stopping. Please try again in a moment.";
+    /// No space is left to write; reading goes on.
+    StorageFull = StorageFull, "storage_full", "The server's disk is full: nothing can be written until there is room.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What is wrong with one field of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// The field's name as the client wrote it.
+    pub field: Cow<'static, str>,
+    /// A stable name of the rule that was broken: `required`, `too_long`, ...
+    pub code: Cow<'static, str>,
+    /// The rule in words.
+    pub message: Cow<'static, str>,
+}
+
+impl FieldError {
+    /// A broken rule of one field.
+    pub fn new(
+        field: impl Into<Cow<'static, str>>,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            field: field.into(),
+            code: code.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// See the [module](self).
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    code: Code,
+    message: Cow<'static, str>,
+    fields: Vec<FieldError>,
+    retry_after_s: Option<u32>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error with the code's own text.
+    pub fn new(code: Code) -> Self {
+        Self(Box::new(Inner {
+            code,
+            message: Cow::Borrowed(code.message()),
+            fields: Vec::new(),
+            retry_after_s: None,
+            source: None,
+        }))
+    }
+
+    /// A fault of ours; the client learns no more than that.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(Code::Internal).with_source(source)
+    }
+
+    /// Fields that broke their rules; must not be empty.
+    pub fn invalid_fields(fields: Vec<FieldError>) -> Self {
+        debug_assert!(!fields.is_empty(), "an invalid request names its fields");
+        let mut error = Self::new(Code::InvalidFields);
+        if let [only] = fields.as_slice() {
+            error.0.message.clone_from(&only.message);
+        }
+        error.0.fields = fields;
+        error
+    }
+
+    /// One field that broke its rule.
+    pub fn invalid_field(
+        field: &'static str,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::invalid_fields(vec![FieldError::new(field, code, message)])
+    }
+
+    /// A more particular text for the person.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
+    /// The cause, for the log alone.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// When to try again, in whole seconds (`Retry-After`, RFC 9110 section 10.2.3).
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.0.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// What the caller can do about it.
+    pub fn kind(&self) -> Kind {
+        self.0.code.kind()
+    }
+
+    /// The text for the person.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The fields that broke their rules.
+    pub fn fields(&self) -> &[FieldError] {
+        &self.0.fields
+    }
+
+    /// When to try again, in whole seconds.
+    pub fn retry_after_s(&self) -> Option<u32> {
+        match self.kind() {
+            Kind::Unavailable | Kind::RateLimited => Some(self.0.retry_after_s.unwrap_or(1)),
+            _ => self.0.retry_after_s,
+        }
+    }
+
+    /// The whole chain of causes in one line, for the log.
+    pub fn causes(&self) -> String {
+        let mut chain = String::new();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            if !chain.is_empty() {
+                chain.push_str(": ");
+            }
+            chain.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        chain
+    }
+}
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Self {
+        Self::new(code)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        for field in self.fields() {
+            write!(f, " [{}: {}]", field.field, field.code)?;
+        }
+        let causes = self.causes();
+        if causes.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({causes})")
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_ref()
+            .map(|source| &**source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_snake_case_and_unique() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.as_str()), "{code} stands twice");
+            assert!(
+                code.as_str()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b == b'_')
+            );
+            assert!(!code.meaning().trim().is_empty());
+        }
+    }
+
+    #[test]
+    fn display_does_not_repeat_the_source() {
+        let error = Error::internal("disk on fire");
+        assert!(!error.to_string().contains("fire"));
+        assert_eq!(error.causes(), "disk on fire");
+    }
+}

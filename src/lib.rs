@@ -1,0 +1,12 @@
+//! SocialHub: a whole social network in one daemon.
+
+pub mod clock;
+pub mod config;
+pub mod disk;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod page;
+pub mod store;
+pub mod tasks;
+pub mod text;

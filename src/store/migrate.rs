@@ -1,0 +1,107 @@
+//! The schema: numbered migrations from `migrations/`, applied in one transaction, a backup made before.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+/// The migrations in order; once released they only grow in number.
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_store.sql"),
+    include_str!("../../migrations/0002_users.sql"),
+    include_str!("../../migrations/0003_auth.sql"),
+    include_str!("../../migrations/0004_posts.sql"),
+    include_str!("../../migrations/0005_notifications.sql"),
+];
+
+/// The schema version that this program writes.
+pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
+
+/// What happened to the schema on opening.
+#[derive(Debug)]
+pub struct Migrated {
+    /// The version found; 0 for a new database.
+    pub from: usize,
+    /// The version now.
+    pub to: usize,
+    /// The copy that was made of an older database.
+    pub backup: Option<PathBuf>,
+}
+
+/// Why the schema could not be brought up to date. The database is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A later release has been here.
+    #[error(
+        "the database was written by a newer SocialHub: its schema is version {found}, this program knows {SCHEMA_VERSION}; install the newer release, or restore the backup made before the upgrade"
+    )]
+    Newer {
+        /// The schema version found.
+        found: usize,
+    },
+    /// The copy of the database could not be made, so nothing was changed.
+    #[error("cannot back the database up to {} before the migration", path.display())]
+    Backup {
+        /// Where the copy should have gone.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// A migration failed and was undone.
+    #[error("a migration failed; the database is unchanged")]
+    Failed(#[from] rusqlite_migration::Error),
+    /// The version could not be read.
+    #[error("cannot read the schema's version")]
+    Version(#[from] rusqlite::Error),
+}
+
+pub(super) fn migrate(connection: &mut Connection, dir: &Path) -> Result<Migrated, MigrateError> {
+    let from: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if from > SCHEMA_VERSION {
+        return Err(MigrateError::Newer { found: from });
+    }
+    let backup = if from > 0 && from < SCHEMA_VERSION {
+        Some(back_up(connection, dir, from)?)
+    } else {
+        None
+    };
+    Migrations::new(
+        MIGRATIONS
+            .iter()
+            .map(|sql| M::up(sql).foreign_key_check())
+            .collect(),
+    )
+    .to_latest(connection)?;
+    Ok(Migrated {
+        from,
+        to: SCHEMA_VERSION,
+        backup,
+    })
+}
+
+/// Copies the database, whole and consistent, to a file that names its version.
+fn back_up(connection: &Connection, dir: &Path, version: usize) -> Result<PathBuf, MigrateError> {
+    let path = dir.join(format!("before-migration-from-{version}.db"));
+    let copied = match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(rusqlite::Error::ToSqlConversionFailure(error.into()))
+        }
+        _ => connection.backup("main", &path, None),
+    };
+    match copied {
+        Ok(()) => Ok(path),
+        Err(source) => Err(MigrateError::Backup { path, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_migrations_are_sound() {
+        Migrations::new(MIGRATIONS.iter().map(|sql| M::up(sql)).collect())
+            .validate()
+            .unwrap();
+    }
+}

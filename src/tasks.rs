@@ -1,0 +1,49 @@
+//! Background work that the process waits for when it stops.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, error, info_span};
+
+/// Starts tasks, tells them to stop, and waits until they have. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Tasks {
+    /// No tasks yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `work` until it ends by itself; it should watch [`stopping`](Self::stopping). A panic ends this task alone.
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let guarded = async move {
+            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+                error!(task.name = name, "The task {name} panicked and is gone");
+            }
+        };
+        self.tracker
+            .spawn(guarded.instrument(info_span!("task", task.name = name)));
+    }
+
+    /// Cancelled when the process stops.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Tells all tasks to stop and waits at most `patience`; false when some did not end in time.
+    pub async fn stop(&self, patience: Duration) -> bool {
+        self.stopping.cancel();
+        self.tracker.close();
+        tokio::time::timeout(patience, self.tracker.wait())
+            .await
+            .is_ok()
+    }
+}

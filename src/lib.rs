@@ -1,5 +1,6 @@
 //! SocialHub: a whole social network in one daemon.
 
+pub mod actor;
 pub mod clock;
 pub mod config;
 pub mod disk;
@@ -10,3 +11,4 @@ pub mod page;
 pub mod store;
 pub mod tasks;
 pub mod text;
+pub mod users;

@@ -138,12 +138,18 @@ pub fn search_key(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).collect()
 }
 
-/// The words of a name or username under which a person is found, at most eight, in a stable order.
+/// The words of a name or username under which a person is found, at most fourteen, in a stable order.
 pub fn search_terms(username: &str, name: &str) -> Vec<String> {
     let mut terms = BTreeSet::from([search_key(username)]);
     let name = search_key(name);
     terms.insert(name.clone());
     terms.extend(name.unicode_words().take(6).map(str::to_owned));
+    terms.extend(
+        search_key(username)
+            .split(['_', '.', '-'])
+            .take(6)
+            .map(str::to_owned),
+    );
     terms.into_iter().filter(|term| !term.is_empty()).collect()
 }
 

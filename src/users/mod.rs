@@ -1,0 +1,403 @@
+//! People: their profiles, and whom they follow.
+//!
+//! Credentials and sessions are `auth`'s. Whether somebody follows somebody is decided here, and what that allows to
+//! see is decided in `posts`.
+
+mod commands;
+pub mod sql;
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::actor::Actor;
+use crate::clock::Timestamp;
+use crate::error::{Code, Error, FieldError, Result};
+use crate::event::UserStatus;
+use crate::id::{FollowId, Ids, UserId};
+use crate::page::{Cursor, Page, Slice};
+use crate::store::{ReadTx, Registry, Store};
+use crate::text;
+
+pub use commands::{FollowUser, ProfileChange, UnfollowUser, UpdateProfile};
+
+/// People that one search finds at most.
+const SEARCH_LIMIT: usize = 20;
+
+/// A person in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Person {
+    /// Their id.
+    pub id: UserId,
+    /// Their unique name, as typed.
+    pub username: String,
+    /// The name they go by.
+    pub name: String,
+    /// The address of their picture.
+    #[schema(required)]
+    pub avatar: Option<String>,
+}
+
+/// What a person may do on this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Role {
+    /// Takes part.
+    User,
+    /// Looks after the server.
+    Admin,
+}
+
+/// A person with what their own row says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub person: Person,
+    pub bio: Option<String>,
+    pub banner: Option<String>,
+    pub role: Role,
+    pub status: UserStatus,
+    pub followers_count: u64,
+    pub following_count: u64,
+    pub posts: PostCounts,
+    pub created_at: Timestamp,
+}
+
+/// Somebody's posts, by who may see them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PostCounts {
+    pub public: u64,
+    pub followers: u64,
+    pub private: u64,
+}
+
+/// How the one who looks stands to the one who is looked at; decides what may be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// One's own.
+    Oneself,
+    /// Follows them.
+    Follower,
+    /// Does not.
+    Stranger,
+}
+
+/// A person as seen by somebody (contract, section 3 and "Details").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Profile {
+    /// Their id.
+    pub id: UserId,
+    /// Their unique name, as typed.
+    pub username: String,
+    /// The name they go by.
+    pub name: String,
+    /// What they say of themselves.
+    #[schema(required)]
+    pub bio: Option<String>,
+    /// The address of their picture.
+    #[schema(required)]
+    pub avatar: Option<String>,
+    /// The address of the wide picture above their profile.
+    #[schema(required)]
+    pub banner: Option<String>,
+    /// Whether the caller follows them.
+    pub is_following: bool,
+    /// Whether they follow the caller.
+    pub follows_me: bool,
+    /// People who follow them.
+    pub followers_count: u64,
+    /// People whom they follow.
+    pub following_count: u64,
+    /// Posts of theirs that the caller may see.
+    pub posts_count: u64,
+    /// When they signed up.
+    pub created_at: Timestamp,
+}
+
+/// One person's following of another (contract, section 3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Follow {
+    /// The row's id; kept when the follow ends and begins again.
+    pub id: FollowId,
+    /// When it first began.
+    pub created_at: Timestamp,
+    /// Who follows.
+    pub follower_id: UserId,
+    /// Who is followed.
+    pub following_id: UserId,
+    /// Whether it holds.
+    pub is_active: bool,
+    /// Whether it was taken back.
+    pub is_deleted: bool,
+}
+
+/// The two ends of a follow, as a list to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Those who follow somebody.
+    Followers,
+    /// Those whom somebody follows.
+    Following,
+}
+
+/// Somebody's counts as they see them themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Counts {
+    /// People who follow them.
+    pub followers: u64,
+    /// People whom they follow.
+    pub following: u64,
+    /// Posts of theirs, of every visibility.
+    pub posts: u64,
+}
+
+/// What a client wants changed in a profile: absent fields stay, `null` empties.
+#[derive(Clone, Debug, Default)]
+pub struct ProfileDraft {
+    pub name: Option<String>,
+    pub username: Option<String>,
+    pub bio: Option<Option<String>>,
+    pub avatar: Option<Option<String>>,
+    pub banner: Option<Option<String>>,
+}
+
+/// The domain's handle.
+#[derive(Clone)]
+pub struct Users {
+    store: Store,
+    ids: Ids,
+}
+
+/// Adds the domain's commands.
+pub fn register(registry: &mut Registry) {
+    registry.add::<UpdateProfile>();
+    registry.add::<FollowUser>();
+    registry.add::<UnfollowUser>();
+}
+
+impl Users {
+    pub fn new(store: Store, ids: Ids) -> Self {
+        Self { store, ids }
+    }
+
+    /// Somebody's profile; people who are gone have none.
+    pub async fn profile(&self, viewer: UserId, id: UserId) -> Result<Profile> {
+        self.store.read(move |tx| profile(tx, viewer, id)).await
+    }
+
+    /// Somebody's profile by their username, in any case.
+    pub async fn profile_by_username(&self, viewer: UserId, username: &str) -> Result<Profile> {
+        let key = text::username_key(username);
+        self.store
+            .read(move |tx| {
+                let id = sql::find_by_username_key(tx, &key)?.ok_or(Code::UserNotFound)?;
+                profile(tx, viewer, id)
+            })
+            .await
+    }
+
+    /// Changes one's own profile.
+    pub async fn update_profile(&self, actor: &Actor, draft: ProfileDraft) -> Result<Profile> {
+        let change = ProfileChange::parse(draft)?;
+        let command = UpdateProfile {
+            user_id: actor.user_id,
+            change,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await?;
+        self.profile(actor.user_id, actor.user_id).await
+    }
+
+    /// Follows somebody; doing so twice changes nothing.
+    pub async fn follow(&self, actor: &Actor, following_id: UserId) -> Result<Follow> {
+        let command = FollowUser {
+            id: self.ids.next(),
+            follower_id: actor.user_id,
+            following_id,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Stops following somebody; so does doing it twice.
+    pub async fn unfollow(&self, actor: &Actor, following_id: UserId) -> Result<()> {
+        let command = UnfollowUser {
+            follower_id: actor.user_id,
+            following_id,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Those who follow somebody, or whom they follow; newest first. With the rows behind them and the number in all.
+    pub async fn follows(
+        &self,
+        of: UserId,
+        direction: Direction,
+        page: Page,
+    ) -> Result<(Slice<(Follow, Person)>, u64)> {
+        self.store
+            .read(move |tx| {
+                let user = sql::find(tx, of)?.ok_or(Code::UserNotFound)?;
+                let (rows, total) = match direction {
+                    Direction::Followers => (sql::followers(tx, of, &page)?, user.followers_count),
+                    Direction::Following => (sql::following(tx, of, &page)?, user.following_count),
+                };
+                Ok((
+                    page.cut(rows, |(follow, _)| Cursor::id(follow.id.get())),
+                    total,
+                ))
+            })
+            .await
+    }
+
+    /// People with whom one follows each other.
+    pub async fn mutuals(&self, of: UserId, page: Page) -> Result<Slice<Person>> {
+        self.store
+            .read(move |tx| {
+                let rows = sql::mutuals(tx, of, &page)?;
+                Ok(page
+                    .cut(rows, |(id, _)| Cursor::id(id.get()))
+                    .map(|(_, person)| person))
+            })
+            .await
+    }
+
+    /// People whom the viewer follows and who follow somebody: "followed by ... whom you know".
+    pub async fn known_followers(
+        &self,
+        viewer: UserId,
+        of: UserId,
+        page: Page,
+    ) -> Result<Slice<Person>> {
+        self.store
+            .read(move |tx| {
+                sql::find(tx, of)?.ok_or(Code::UserNotFound)?;
+                let rows = sql::known_followers(tx, viewer, of, &page)?;
+                Ok(page
+                    .cut(rows, |(id, _)| Cursor::id(id.get()))
+                    .map(|(_, person)| person))
+            })
+            .await
+    }
+
+    /// One's own counts.
+    pub async fn counts(&self, of: UserId) -> Result<Counts> {
+        self.store
+            .read(move |tx| {
+                let user = sql::find(tx, of)?.ok_or(Code::UserNotFound)?;
+                Ok(Counts {
+                    followers: user.followers_count,
+                    following: user.following_count,
+                    posts: user.posts.visible(Relation::Oneself),
+                })
+            })
+            .await
+    }
+
+    /// People whose username or name has a word that begins so; not the viewer, at most twenty.
+    pub async fn search(&self, viewer: UserId, query: &str) -> Result<Vec<Person>> {
+        let prefix = text::search_key(query.trim().trim_start_matches('@'));
+        if prefix.is_empty() || prefix.chars().count() > 100 {
+            return Err(Error::invalid_fields(vec![FieldError::new(
+                "query",
+                "required",
+                "query must hold 1 to 100 characters.",
+            )]));
+        }
+        self.store
+            .read(move |tx| {
+                let mut people: Vec<Person> = Vec::with_capacity(SEARCH_LIMIT);
+                for person in sql::search(tx, &prefix, viewer)? {
+                    if people.len() < SEARCH_LIMIT
+                        && people.iter().all(|known| known.id != person.id)
+                    {
+                        people.push(person);
+                    }
+                }
+                Ok(people)
+            })
+            .await
+    }
+
+    /// Whether a username can be had.
+    pub async fn is_username_free(&self, username: &str) -> Result<bool> {
+        let key = text::username_key(username);
+        let skeleton = text::username_skeleton(username);
+        self.store
+            .read(move |tx| Ok(!sql::is_username_taken(tx, &key, &skeleton)?))
+            .await
+    }
+}
+
+impl PostCounts {
+    /// How many of them somebody may see.
+    pub fn visible(self, relation: Relation) -> u64 {
+        match relation {
+            Relation::Oneself => self.public + self.followers + self.private,
+            Relation::Follower => self.public + self.followers,
+            Relation::Stranger => self.public,
+        }
+    }
+}
+
+/// People by id, in one query; those who are gone are absent.
+pub fn summaries(tx: &ReadTx<'_>, ids: &[UserId]) -> Result<HashMap<UserId, Person>> {
+    Ok(sql::people(tx, ids)?
+        .into_iter()
+        .map(|person| (person.id, person))
+        .collect())
+}
+
+/// How `viewer` stands to `of`.
+pub fn relation(tx: &ReadTx<'_>, viewer: UserId, of: UserId) -> Result<Relation> {
+    Ok(if viewer == of {
+        Relation::Oneself
+    } else if sql::is_following(tx, viewer, of)? {
+        Relation::Follower
+    } else {
+        Relation::Stranger
+    })
+}
+
+fn profile(tx: &ReadTx<'_>, viewer: UserId, id: UserId) -> Result<Profile> {
+    let user = sql::find(tx, id)?
+        .filter(|user| user.status != UserStatus::Deleted)
+        .ok_or(Code::UserNotFound)?;
+    let relation = relation(tx, viewer, id)?;
+    let follows_me = relation != Relation::Oneself && sql::is_following(tx, id, viewer)?;
+    let Person {
+        id,
+        username,
+        name,
+        avatar,
+    } = user.person;
+    Ok(Profile {
+        id,
+        username,
+        name,
+        bio: user.bio,
+        avatar,
+        banner: user.banner,
+        is_following: relation == Relation::Follower,
+        follows_me,
+        followers_count: user.followers_count,
+        following_count: user.following_count,
+        posts_count: user.posts.visible(relation),
+        created_at: user.created_at,
+    })
+}
+
+/// The conflict that a taken username is, told from other failures.
+pub fn or_username_taken(error: Error) -> Error {
+    use crate::store::is_unique_violation;
+    let taken = ["users.username_key", "users.username_skeleton"]
+        .iter()
+        .any(|column| is_unique_violation(&error, column));
+    if taken {
+        Error::new(Code::UsernameTaken)
+    } else {
+        error
+    }
+}

@@ -1,0 +1,414 @@
+//! The statements over `users`, `user_terms` and `follows`.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Row, named_params};
+
+use super::{Follow, Person, PostCounts, ProfileChange, Role, User};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::event::UserStatus;
+use crate::id::{FollowId, UserId};
+use crate::page::Page;
+use crate::store::{ReadTx, WriteTx};
+use crate::text;
+
+/// A person to be written.
+#[derive(Clone, Debug)]
+pub struct NewUser<'a> {
+    pub id: UserId,
+    pub username: &'a str,
+    pub name: &'a str,
+    pub role: Role,
+    pub at: Timestamp,
+}
+
+/// Writes a person; a taken username is a UNIQUE violation.
+pub fn insert(tx: &WriteTx<'_>, user: &NewUser<'_>) -> Result<()> {
+    tx.execute(
+        "INSERT INTO users (id, username, username_key, username_skeleton, name, role, status, created_at, updated_at)
+         VALUES (:id, :username, :username_key, :username_skeleton, :name, :role, 'active', :at, :at)",
+        named_params! {
+            ":id": user.id,
+            ":username": user.username,
+            ":username_key": text::username_key(user.username),
+            ":username_skeleton": text::username_skeleton(user.username),
+            ":name": user.name,
+            ":role": user.role,
+            ":at": user.at,
+        },
+    )?;
+    refresh_terms(tx, user.id)
+}
+
+/// The whole row.
+pub fn find(tx: &ReadTx<'_>, id: UserId) -> Result<Option<User>> {
+    tx.optional(
+        "SELECT id, username, name, avatar, bio, banner, role, status, followers_count, following_count,
+                public_posts, followers_posts, private_posts, created_at
+         FROM users
+         WHERE id = :id",
+        named_params! { ":id": id },
+        |row| {
+            Ok(User {
+                person: person(row)?,
+                bio: row.get("bio")?,
+                banner: row.get("banner")?,
+                role: row.get("role")?,
+                status: row.get("status")?,
+                followers_count: row.get("followers_count")?,
+                following_count: row.get("following_count")?,
+                posts: PostCounts {
+                    public: row.get("public_posts")?,
+                    followers: row.get("followers_posts")?,
+                    private: row.get("private_posts")?,
+                },
+                created_at: row.get("created_at")?,
+            })
+        },
+    )
+}
+
+/// Username and status: what most commands ask.
+pub fn find_status(tx: &ReadTx<'_>, id: UserId) -> Result<Option<(String, UserStatus)>> {
+    tx.optional(
+        "SELECT username, status FROM users WHERE id = :id",
+        named_params! { ":id": id },
+        |row| Ok((row.get("username")?, row.get("status")?)),
+    )
+}
+
+/// The person of that username.
+pub fn find_by_username_key(tx: &ReadTx<'_>, key: &str) -> Result<Option<UserId>> {
+    tx.optional(
+        "SELECT id FROM users WHERE username_key = :key AND status <> 'deleted'",
+        named_params! { ":key": key },
+        |row| row.get("id"),
+    )
+}
+
+/// Whether the name, or one that looks the same, is taken.
+pub fn is_username_taken(tx: &ReadTx<'_>, key: &str, skeleton: &str) -> Result<bool> {
+    tx.exists(
+        "SELECT 1 FROM users WHERE username_key = :key OR username_skeleton = :skeleton",
+        named_params! { ":key": key, ":skeleton": skeleton },
+    )
+}
+
+/// Whether the server has an admin.
+pub fn has_admin(tx: &ReadTx<'_>) -> Result<bool> {
+    tx.exists(
+        "SELECT 1 FROM users WHERE role = 'ADMIN' AND status = 'active'",
+        [],
+    )
+}
+
+/// People by id; those who are gone are left out.
+pub fn people(tx: &ReadTx<'_>, ids: &[UserId]) -> Result<Vec<Person>> {
+    let ids = serde_json::to_string(&ids.iter().map(|id| id.get()).collect::<Vec<_>>())
+        .map_err(Error::internal)?;
+    tx.all(
+        "SELECT u.id, u.username, u.name, u.avatar
+         FROM json_each(:ids) AS wanted
+         JOIN users AS u ON u.id = wanted.value
+         WHERE u.status <> 'deleted'",
+        named_params! { ":ids": ids },
+        person,
+    )
+}
+
+/// The ids of these usernames (in the compared form), of people who are not gone.
+pub fn ids_by_username_keys(tx: &ReadTx<'_>, keys: &[String]) -> Result<Vec<UserId>> {
+    let keys = serde_json::to_string(keys).map_err(Error::internal)?;
+    tx.all(
+        "SELECT u.id
+         FROM json_each(:keys) AS wanted
+         JOIN users AS u ON u.username_key = wanted.value
+         WHERE u.status <> 'deleted'
+         ORDER BY u.id",
+        named_params! { ":keys": keys },
+        |row| row.get("id"),
+    )
+}
+
+/// Changes what is given; a taken username is a UNIQUE violation.
+pub fn update_profile(
+    tx: &WriteTx<'_>,
+    id: UserId,
+    change: &ProfileChange,
+    at: Timestamp,
+) -> Result<()> {
+    let username = change.username.as_deref();
+    tx.execute(
+        "UPDATE users
+         SET name = COALESCE(:name, name),
+             username = COALESCE(:username, username),
+             username_key = COALESCE(:username_key, username_key),
+             username_skeleton = COALESCE(:username_skeleton, username_skeleton),
+             bio = IIF(:sets_bio, :bio, bio),
+             avatar = IIF(:sets_avatar, :avatar, avatar),
+             banner = IIF(:sets_banner, :banner, banner),
+             updated_at = :at
+         WHERE id = :id",
+        named_params! {
+            ":id": id,
+            ":name": change.name,
+            ":username": username,
+            ":username_key": username.map(text::username_key),
+            ":username_skeleton": username.map(text::username_skeleton),
+            ":sets_bio": change.bio.is_some(),
+            ":bio": change.bio.as_ref().and_then(Option::as_deref),
+            ":sets_avatar": change.avatar.is_some(),
+            ":avatar": change.avatar.as_ref().and_then(Option::as_deref),
+            ":sets_banner": change.banner.is_some(),
+            ":banner": change.banner.as_ref().and_then(Option::as_deref),
+            ":at": at,
+        },
+    )?;
+    Ok(())
+}
+
+/// Sets whether the account may be used.
+pub fn set_status(
+    tx: &WriteTx<'_>,
+    id: UserId,
+    status: UserStatus,
+    at: Timestamp,
+) -> Result<usize> {
+    tx.execute(
+        "UPDATE users SET status = :status, updated_at = :at WHERE id = :id",
+        named_params! { ":id": id, ":status": status, ":at": at },
+    )
+}
+
+/// Writes the words under which somebody is found anew, from their row.
+pub fn refresh_terms(tx: &WriteTx<'_>, id: UserId) -> Result<()> {
+    tx.execute(
+        "DELETE FROM user_terms WHERE user_id = :id",
+        named_params! { ":id": id },
+    )?;
+    let names: Option<(String, String)> = tx.optional(
+        "SELECT username, name FROM users WHERE id = :id AND status <> 'deleted'",
+        named_params! { ":id": id },
+        |row| Ok((row.get("username")?, row.get("name")?)),
+    )?;
+    let Some((username, name)) = names else {
+        return Ok(());
+    };
+    for term in text::search_terms(&username, &name) {
+        tx.execute(
+            "INSERT INTO user_terms (term, user_id) VALUES (:term, :id)",
+            named_params! { ":term": term, ":id": id },
+        )?;
+    }
+    Ok(())
+}
+
+/// People with a word that begins with `prefix`, some of them more than once.
+pub fn search(tx: &ReadTx<'_>, prefix: &str, but: UserId) -> Result<Vec<Person>> {
+    tx.all(
+        "SELECT u.id, u.username, u.name, u.avatar
+         FROM user_terms AS t
+         JOIN users AS u ON u.id = t.user_id
+         WHERE t.term >= :prefix AND t.term < :end AND t.user_id <> :but AND u.status = 'active'
+         ORDER BY t.term, t.user_id
+         LIMIT 80",
+        // No text sorts after the last code point.
+        named_params! { ":prefix": prefix, ":end": format!("{prefix}\u{10FFFF}"), ":but": but },
+        person,
+    )
+}
+
+/// Whether one follows the other now.
+pub fn is_following(tx: &ReadTx<'_>, follower: UserId, following: UserId) -> Result<bool> {
+    tx.exists(
+        "SELECT 1
+         FROM follows
+         WHERE follower_id = :follower AND following_id = :following AND is_active = 1",
+        named_params! { ":follower": follower, ":following": following },
+    )
+}
+
+/// The row between two people, active or not.
+pub fn find_follow(tx: &ReadTx<'_>, follower: UserId, following: UserId) -> Result<Option<Follow>> {
+    tx.optional(
+        "SELECT id AS follow_id, created_at, follower_id, following_id, is_active
+         FROM follows
+         WHERE follower_id = :follower AND following_id = :following",
+        named_params! { ":follower": follower, ":following": following },
+        follow,
+    )
+}
+
+/// Begins or revives a follow.
+pub fn put_follow(
+    tx: &WriteTx<'_>,
+    id: FollowId,
+    follower: UserId,
+    following: UserId,
+    at: Timestamp,
+    event_seq: u64,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO follows (id, follower_id, following_id, is_active, created_at, event_seq)
+         VALUES (:id, :follower, :following, 1, :at, :event_seq)
+         ON CONFLICT (id) DO UPDATE SET is_active = 1, event_seq = excluded.event_seq",
+        named_params! {
+            ":id": id, ":follower": follower, ":following": following, ":at": at, ":event_seq": event_seq,
+        },
+    )?;
+    Ok(())
+}
+
+/// Ends a follow; its row stays.
+pub fn end_follow(tx: &WriteTx<'_>, id: FollowId) -> Result<()> {
+    tx.execute(
+        "UPDATE follows SET is_active = 0 WHERE id = :id",
+        named_params! { ":id": id },
+    )?;
+    Ok(())
+}
+
+/// Keeps the two counts that a follow changes.
+pub fn add_follow_counts(
+    tx: &WriteTx<'_>,
+    follower: UserId,
+    following: UserId,
+    by: i64,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE users SET following_count = following_count + :by WHERE id = :id",
+        named_params! { ":id": follower, ":by": by },
+    )?;
+    tx.execute(
+        "UPDATE users SET followers_count = followers_count + :by WHERE id = :id",
+        named_params! { ":id": following, ":by": by },
+    )?;
+    Ok(())
+}
+
+/// Those who follow somebody, newest first.
+pub fn followers(tx: &ReadTx<'_>, of: UserId, page: &Page) -> Result<Vec<(Follow, Person)>> {
+    tx.all(
+        "SELECT f.id AS follow_id, f.created_at, f.follower_id, f.following_id, f.is_active,
+                u.id, u.username, u.name, u.avatar
+         FROM follows AS f
+         JOIN users AS u ON u.id = f.follower_id
+         WHERE f.following_id = :of AND f.is_active = 1 AND f.id < :below
+         ORDER BY f.id DESC
+         LIMIT :limit OFFSET :offset",
+        named_params! { ":of": of, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
+        |row| Ok((follow(row)?, person(row)?)),
+    )
+}
+
+/// Those whom somebody follows, newest first.
+pub fn following(tx: &ReadTx<'_>, of: UserId, page: &Page) -> Result<Vec<(Follow, Person)>> {
+    tx.all(
+        "SELECT f.id AS follow_id, f.created_at, f.follower_id, f.following_id, f.is_active,
+                u.id, u.username, u.name, u.avatar
+         FROM follows AS f
+         JOIN users AS u ON u.id = f.following_id
+         WHERE f.follower_id = :of AND f.is_active = 1 AND f.id < :below
+         ORDER BY f.id DESC
+         LIMIT :limit OFFSET :offset",
+        named_params! { ":of": of, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
+        |row| Ok((follow(row)?, person(row)?)),
+    )
+}
+
+/// Those whom somebody follows and who follow back, newest follow first.
+pub fn mutuals(tx: &ReadTx<'_>, of: UserId, page: &Page) -> Result<Vec<(FollowId, Person)>> {
+    tx.all(
+        "SELECT f.id AS follow_id, u.id, u.username, u.name, u.avatar
+         FROM follows AS f
+         JOIN follows AS back ON back.follower_id = f.following_id AND back.following_id = f.follower_id
+         JOIN users AS u ON u.id = f.following_id
+         WHERE f.follower_id = :of AND f.is_active = 1 AND back.is_active = 1 AND f.id < :below
+         ORDER BY f.id DESC
+         LIMIT :limit",
+        named_params! { ":of": of, ":below": page.below(), ":limit": page.fetch() },
+        |row| Ok((row.get("follow_id")?, person(row)?)),
+    )
+}
+
+/// Those whom the viewer follows and who follow somebody, the viewer's newest follow first.
+pub fn known_followers(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    of: UserId,
+    page: &Page,
+) -> Result<Vec<(FollowId, Person)>> {
+    tx.all(
+        "SELECT f.id AS follow_id, u.id, u.username, u.name, u.avatar
+         FROM follows AS f
+         JOIN follows AS theirs ON theirs.follower_id = f.following_id AND theirs.following_id = :of
+         JOIN users AS u ON u.id = f.following_id
+         WHERE f.follower_id = :viewer AND f.is_active = 1 AND theirs.is_active = 1 AND f.id < :below
+         ORDER BY f.id DESC
+         LIMIT :limit",
+        named_params! { ":viewer": viewer, ":of": of, ":below": page.below(), ":limit": page.fetch() },
+        |row| Ok((row.get("follow_id")?, person(row)?)),
+    )
+}
+
+/// Reads `id, username, name, avatar`.
+pub fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
+    Ok(Person {
+        id: row.get("id")?,
+        username: row.get("username")?,
+        name: row.get("name")?,
+        avatar: row.get("avatar")?,
+    })
+}
+
+fn follow(row: &Row<'_>) -> rusqlite::Result<Follow> {
+    let is_active: bool = row.get("is_active")?;
+    Ok(Follow {
+        id: row.get("follow_id")?,
+        created_at: row.get("created_at")?,
+        follower_id: row.get("follower_id")?,
+        following_id: row.get("following_id")?,
+        is_active,
+        is_deleted: !is_active,
+    })
+}
+
+impl ToSql for Role {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(match self {
+            Self::User => "USER",
+            Self::Admin => "ADMIN",
+        }))
+    }
+}
+
+impl FromSql for Role {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_str()? {
+            "USER" => Ok(Self::User),
+            "ADMIN" => Ok(Self::Admin),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}
+
+impl ToSql for UserStatus {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+        }))
+    }
+}
+
+impl FromSql for UserStatus {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_str()? {
+            "active" => Ok(Self::Active),
+            "suspended" => Ok(Self::Suspended),
+            "deleted" => Ok(Self::Deleted),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}

@@ -181,6 +181,7 @@ pub enum Event {
     SessionStarted {
         session_id: SessionId,
         user_id: UserId,
+        is_admin: bool,
         expires_at: Timestamp,
     },
     /// One session was ended.

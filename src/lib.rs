@@ -1,13 +1,17 @@
 //! SocialHub: a whole social network in one daemon.
 
 pub mod actor;
+pub mod auth;
 pub mod clock;
 pub mod config;
+pub mod datadir;
 pub mod disk;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod mail;
 pub mod page;
+pub mod random;
 pub mod store;
 pub mod tasks;
 pub mod text;

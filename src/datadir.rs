@@ -1,7 +1,7 @@
 //! The data directory: made on first start, one process at a time, secrets inside.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -111,8 +111,7 @@ fn lock(dir: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            file.read_to_string(&mut pid)?;
+            let pid = std::fs::read_to_string(&path)?;
             bail!(
                 "the data directory {} is in use by another SocialHub, process {}",
                 dir.display(),

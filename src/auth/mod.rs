@@ -41,6 +41,9 @@ pub use otp::{Proof, Purpose};
 pub use passwords::Passwords;
 pub use tokens::Claims;
 
+/// Sessions that one pruning command forgets at most.
+const PRUNE_LIMIT: u32 = 1_000;
+
 /// An account as its owner sees it (contract, section 2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -160,7 +163,7 @@ impl Auth {
         let following = Arc::clone(&sessions);
         store.observe(Box::new(move |events| following.follow(events)));
         load_sessions(&store, &sessions, ids.now()).await?;
-        let has_admin = store.read(|tx| users::sql::has_admin(tx)).await?;
+        let has_admin = store.read(users::sql::has_admin).await?;
         let setup_token = if has_admin {
             None
         } else {
@@ -215,13 +218,7 @@ impl Auth {
             .as_ref()
             .ok_or(Code::InvalidSetupToken)?;
         let same = blake3::hash(expected.as_bytes()) == blake3::hash(token.as_bytes());
-        if !same
-            || self
-                .shared
-                .store
-                .read(|tx| users::sql::has_admin(tx))
-                .await?
-        {
+        if !same || self.shared.store.read(users::sql::has_admin).await? {
             return Err(Error::new(Code::InvalidSetupToken));
         }
         self.make_account(draft, Role::Admin, client).await
@@ -478,13 +475,15 @@ impl Auth {
     pub async fn prune(&self) -> Result<()> {
         let at = self.shared.ids.now();
         self.shared.sessions.sweep(at);
-        const LIMIT: u32 = 1_000;
         while self
             .shared
             .store
-            .submit(PruneAuth { at, limit: LIMIT })
+            .submit(PruneAuth {
+                at,
+                limit: PRUNE_LIMIT,
+            })
             .await?
-            >= LIMIT as usize
+            >= PRUNE_LIMIT as usize
         {}
         Ok(())
     }

@@ -17,9 +17,9 @@ use crate::error::{Code, Error, FieldError, Result};
 use crate::random;
 
 /// The shortest password, in characters.
-pub const MIN_CHARS: usize = 8;
+pub(super) const MIN_CHARS: usize = 8;
 /// The longest password, in characters.
-pub const MAX_CHARS: usize = 256;
+pub(super) const MAX_CHARS: usize = 256;
 
 /// How long a thread keeps its working memory (19 MiB by default) after the last password.
 const KEEP_MEMORY: Duration = Duration::from_secs(3);
@@ -31,7 +31,7 @@ static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 });
 
 /// Checks a new password: long enough, and not among the commonly leaked, in any case.
-pub fn check(field: &'static str, password: &str) -> Result<(), FieldError> {
+pub(super) fn check(field: &'static str, password: &str) -> Result<(), FieldError> {
     let chars = password.chars().take(MAX_CHARS + 1).count();
     if chars == 0 {
         return Err(FieldError::new(
@@ -157,7 +157,7 @@ struct Worker {
 impl Worker {
     fn run(&mut self, jobs: &Receiver<Job>) {
         // On Linux this concerns the calling thread alone. Refused only where a sandbox forbids it; then it is no nicer.
-        drop(rustix::process::nice(10));
+        rustix::process::nice(10).ok();
         loop {
             match jobs.recv_timeout(KEEP_MEMORY) {
                 Ok(job) => self.handle(job),
@@ -178,7 +178,7 @@ impl Worker {
         // Whoever asked may have gone away; a password that nobody waits for is not hashed.
         match job {
             Job::Hash(password, reply) if !reply.is_closed() => {
-                drop(reply.send(self.hash(&password)))
+                drop(reply.send(self.hash(&password)));
             }
             Job::Verify(password, stored, reply) if !reply.is_closed() => {
                 drop(reply.send(self.verify(&password, &stored)));

@@ -88,6 +88,7 @@ CREATE TABLE comments (
 CREATE INDEX comments_by_list ON comments (list_id, is_shown, id);
 CREATE INDEX comments_by_score ON comments (list_id, is_shown, score, id);
 CREATE INDEX comments_by_post ON comments (post_id, is_deleted, id);
+CREATE INDEX comments_by_post_score ON comments (post_id, is_deleted, score, id);
 CREATE INDEX comments_by_parent ON comments (parent_id);
 CREATE INDEX comments_by_author ON comments (author_id, id);
 

@@ -11,6 +11,7 @@ pub mod event;
 pub mod id;
 pub mod mail;
 pub mod page;
+pub mod posts;
 pub mod random;
 pub mod store;
 pub mod tasks;

@@ -1,0 +1,73 @@
+//! Who may see a post: decided here and nowhere else.
+//!
+//! | visibility  | reads, likes, comments, is notified | counts in a profile for | stands in lists of      |
+//! |-------------|-------------------------------------|-------------------------|-------------------------|
+//! | `public`    | everybody with an account           | everybody               | its author, the public  |
+//! | `followers` | its author and who follows them now | the same                | its author, for them    |
+//! | `private`   | its author                          | its author              | its author, for them    |
+//!
+//! What one may not see does not exist for one: 404, never 403.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::id::UserId;
+use crate::store::ReadTx;
+use crate::users::{self, Relation};
+
+/// Who may see a post.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Everybody.
+    #[default]
+    Public,
+    /// Those who follow the author.
+    Followers,
+    /// The author.
+    Private,
+}
+
+impl Visibility {
+    /// Whether somebody who stands so to the author may see it.
+    pub fn allows(self, relation: Relation) -> bool {
+        Self::seen_by(relation).contains(&self)
+    }
+
+    /// All that somebody who stands so to the author may see.
+    pub fn seen_by(relation: Relation) -> &'static [Self] {
+        match relation {
+            Relation::Oneself => &[Self::Public, Self::Followers, Self::Private],
+            Relation::Follower => &[Self::Public, Self::Followers],
+            Relation::Stranger => &[Self::Public],
+        }
+    }
+
+    /// Whether `viewer` may see a post of `author` with this visibility.
+    pub fn allows_viewer(self, tx: &ReadTx<'_>, viewer: UserId, author: UserId) -> Result<bool> {
+        // Public ones need no question about follows.
+        Ok(self == Self::Public || self.allows(users::relation(tx, viewer, author)?))
+    }
+}
+
+impl ToSql for Visibility {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(match self {
+            Self::Public => 0,
+            Self::Followers => 1,
+            Self::Private => 2,
+        }))
+    }
+}
+
+impl FromSql for Visibility {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_i64()? {
+            0 => Ok(Self::Public),
+            1 => Ok(Self::Followers),
+            2 => Ok(Self::Private),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}

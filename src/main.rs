@@ -1,1 +1,7 @@
-fn main() {}
+//! Asks the command line and turns its answer into an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    socialhub::cli::run()
+}

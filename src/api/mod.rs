@@ -1,0 +1,72 @@
+//! The HTTP routes: thin, one file per noun. Each extracts, asks one domain once, and answers.
+//!
+//! They are written under `/api/v1`; the original's prefixes lead to them as well (see `gateway::paths`). What they take
+//! and give is described where it is declared, and [`openapi`] is generated from that.
+
+mod admin;
+mod auth;
+mod comments;
+pub mod health;
+mod openapi;
+mod paging;
+mod posts;
+mod setup;
+mod users;
+
+use axum::Router;
+use axum::extract::FromRef;
+use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::auth::Auth;
+use crate::gateway::Limits;
+use crate::posts::Posts;
+use crate::users::Users;
+
+pub use openapi::openapi;
+
+/// What the routes need; each handler takes its part.
+#[derive(Clone, FromRef)]
+pub struct Domains {
+    pub auth: Auth,
+    pub users: Users,
+    pub posts: Posts,
+    pub limits: Limits,
+}
+
+/// A success that has nothing more to say.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Done {
+    /// Always true.
+    #[schema(example = true)]
+    success: bool,
+    /// What happened, for a person.
+    message: &'static str,
+}
+
+impl Done {
+    fn new(message: &'static str) -> axum::Json<Self> {
+        axum::Json(Self {
+            success: true,
+            message,
+        })
+    }
+}
+
+/// The API's routes, and the document that describes them.
+pub fn routes(domains: Domains) -> Router {
+    let (router, document) = described().split_for_parts();
+    router
+        .with_state(domains)
+        .merge(openapi::routes(openapi::finish(document)))
+}
+
+fn described() -> OpenApiRouter<Domains> {
+    OpenApiRouter::with_openapi(openapi::preface())
+        .merge(auth::routes())
+        .merge(setup::routes())
+        .merge(users::routes())
+        .merge(posts::routes())
+        .merge(comments::routes())
+        .merge(admin::routes())
+}

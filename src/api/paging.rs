@@ -1,0 +1,84 @@
+//! `cursor`, `page` and `limit`, as they come in an address.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Code, Error, Result};
+use crate::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, Page};
+
+/// Which part of a list.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// Rows wanted, from 1; more than 100 count as 100.
+    #[param(value_type = Option<u32>, minimum = 1)]
+    limit: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Instead of a cursor: the number of the page, from 1.
+    #[param(value_type = Option<u32>, minimum = 1)]
+    page: Option<String>,
+}
+
+/// Where a numbered page stands among the others.
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Numbering {
+    /// The number of this page, from 1.
+    pub(super) current_page: u64,
+    /// How many pages there are.
+    pub(super) total_pages: u64,
+    /// Whether another one follows.
+    pub(super) has_more: bool,
+}
+
+impl PageQuery {
+    /// The page, with the usual number of rows.
+    pub(super) fn parse(&self) -> Result<Page> {
+        self.parse_with(DEFAULT_LIMIT)
+    }
+
+    /// The page, with this number of rows when the client does not say. Lists that the original returned whole take
+    /// [`MAX_LIMIT`].
+    pub(super) fn parse_with(&self, default_limit: u32) -> Result<Page> {
+        let limit = number("limit", self.limit.as_deref())?.unwrap_or(u64::from(default_limit));
+        let limit = u32::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT);
+        let after = self.cursor.as_deref().map(Cursor::decode).transpose()?;
+        let page = number("page", self.page.as_deref())?.unwrap_or(1);
+        let offset = (page - 1).saturating_mul(u64::from(limit));
+        if offset > u64::from(MAX_OFFSET) {
+            return Err(Error::new(Code::InvalidQuery)
+                .with_message("Pages are numbered only so far: please use the cursor."));
+        }
+        let offset = if after.is_some() {
+            0
+        } else {
+            u32::try_from(offset).unwrap_or(MAX_OFFSET)
+        };
+        Ok(Page {
+            limit,
+            after,
+            offset,
+        })
+    }
+}
+
+impl Numbering {
+    /// Where `page` stands in a list of `total` rows.
+    pub(super) fn of(page: &Page, total: u64, has_more: bool) -> Self {
+        Self {
+            current_page: u64::from(page.offset / page.limit) + 1,
+            total_pages: total.div_ceil(u64::from(page.limit)),
+            has_more,
+        }
+    }
+}
+
+fn number(name: &str, text: Option<&str>) -> Result<Option<u64>> {
+    let Some(text) = text else { return Ok(None) };
+    let digits = !text.is_empty() && text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if digits && number > 0 => Ok(Some(number)),
+        _ => Err(Error::new(Code::InvalidQuery)
+            .with_message(format!("{name} must be a whole number from 1."))),
+    }
+}

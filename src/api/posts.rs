@@ -1,0 +1,522 @@
+//! Posts and likes (contract, section 4).
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::paging::{Numbering, PageQuery};
+use super::{Domains, Done};
+use crate::auth::Claims;
+use crate::error::Result;
+use crate::gateway::{Body, Caller, Path, Query, one_or_many};
+use crate::id::{PostId, UserId};
+use crate::page::MAX_LIMIT;
+use crate::posts::{Edit, Like, Post, PostDraft, PostEdit, Posts, Reacted, Visibility, Wish};
+use crate::users::Person;
+
+pub(super) fn routes() -> OpenApiRouter<Domains> {
+    OpenApiRouter::new()
+        .routes(routes!(create, timeline))
+        .routes(routes!(own))
+        .routes(routes!(test))
+        .routes(routes!(by_author))
+        .routes(routes!(get, update, delete))
+        .routes(routes!(history))
+        .routes(routes!(likers))
+        .routes(routes!(like, unlike))
+        .routes(routes!(toggle_like))
+        .routes(routes!(dislike, undislike))
+        .routes(routes!(toggle_dislike))
+}
+
+/// Further fields are accepted and not kept, `aicaption` and `aiContent` of the original among them.
+#[derive(Deserialize, utoipa::ToSchema)]
+struct PostBody {
+    /// At most 10,000 characters.
+    #[schema(example = "Hello, #world! @ada, have a look.")]
+    content: Option<String>,
+    /// At most 2,200 characters.
+    caption: Option<String>,
+    /// Tags beside those in the text; at most 30.
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["hello"]))]
+    hashtags: Option<Vec<String>>,
+    /// `public` when absent.
+    visibility: Option<Visibility>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct CreatedReply {
+    #[schema(example = true)]
+    success: bool,
+    message: &'static str,
+    post: Post,
+    author_username: AuthorName,
+}
+
+/// The author in the original's form.
+#[derive(Serialize, utoipa::ToSchema)]
+struct AuthorName {
+    id: UserId,
+    username: String,
+}
+
+/// Write a post
+#[utoipa::path(
+    post, path = "/api/v1/posts", tag = "posts", security(("token" = [])), request_body = PostBody,
+    responses((status = 201, description = "The post.", body = CreatedReply))
+)]
+async fn create(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Body(body): Body<PostBody>,
+) -> Result<(StatusCode, Json<CreatedReply>)> {
+    let draft = PostDraft {
+        content: body.content,
+        caption: body.caption,
+        hashtags: body.hashtags.unwrap_or_default(),
+        visibility: body.visibility.unwrap_or_default(),
+    };
+    let post = posts.create(&caller.actor, draft).await?;
+    let author_username = AuthorName {
+        id: post.author_id,
+        username: post.author_username.clone(),
+    };
+    let reply = CreatedReply {
+        success: true,
+        message: "Your post is out.",
+        post,
+        author_username,
+    };
+    Ok((StatusCode::CREATED, Json(reply)))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct PostsReply {
+    #[schema(example = true)]
+    success: bool,
+    message: &'static str,
+    /// Newest first.
+    posts: Vec<Post>,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// All public posts, and one's own
+#[utoipa::path(
+    get, path = "/api/v1/posts", tag = "posts", security(("token" = [])), params(PageQuery),
+    responses((status = 200, description = "One page of them.", body = PostsReply))
+)]
+async fn timeline(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<PostsReply>> {
+    let slice = posts.timeline(caller.id(), query.parse()?).await?;
+    let next_cursor = slice.next_cursor();
+    Ok(Json(PostsReply {
+        success: true,
+        message: "The newest posts.",
+        posts: slice.items,
+        next_cursor,
+    }))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct OwnPostsReply {
+    #[schema(example = true)]
+    success: bool,
+    message: &'static str,
+    /// Newest first.
+    posts: Vec<Post>,
+    /// How many there are in all.
+    count: u64,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// One's own posts
+#[utoipa::path(
+    get, path = "/api/v1/posts/getall", tag = "posts", security(("token" = [])), params(PageQuery),
+    responses((status = 200, description = "One page of them.", body = OwnPostsReply))
+)]
+async fn own(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<OwnPostsReply>> {
+    let (slice, count) = posts
+        .by_author(caller.id(), caller.id(), query.parse_with(MAX_LIMIT)?)
+        .await?;
+    let next_cursor = slice.next_cursor();
+    Ok(Json(OwnPostsReply {
+        success: true,
+        message: "Your posts.",
+        posts: slice.items,
+        count,
+        next_cursor,
+    }))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct TestReply {
+    #[schema(example = true)]
+    success: bool,
+    message: &'static str,
+    /// What the token says.
+    #[schema(value_type = Object)]
+    user_data: Claims,
+}
+
+/// What the token says, as the original's test route told
+#[utoipa::path(
+    get, path = "/api/v1/posts/test", tag = "posts", security(("token" = [])),
+    responses((status = 200, description = "The claims.", body = TestReply))
+)]
+async fn test(caller: Caller) -> Json<TestReply> {
+    Json(TestReply {
+        success: true,
+        message: "Your token is good.",
+        user_data: caller.claims,
+    })
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct AuthorPostsReply {
+    #[schema(example = true)]
+    success: bool,
+    message: &'static str,
+    /// Newest first; those that the caller may see.
+    posts: Vec<Post>,
+    pagination: PostPagination,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PostPagination {
+    #[serde(flatten)]
+    numbering: Numbering,
+    /// How many the caller may see in all.
+    total_posts: u64,
+}
+
+/// Somebody's posts
+#[utoipa::path(
+    get, path = "/api/v1/posts/user/{userId}", tag = "posts", security(("token" = [])),
+    params(("userId" = UserId, Path), PageQuery),
+    responses((status = 200, description = "One page of them.", body = AuthorPostsReply))
+)]
+async fn by_author(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<UserId>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<AuthorPostsReply>> {
+    let page = query.parse()?;
+    let (slice, total_posts) = posts.by_author(caller.id(), id, page).await?;
+    let next_cursor = slice.next_cursor();
+    let pagination = PostPagination {
+        numbering: Numbering::of(&page, total_posts, next_cursor.is_some()),
+        total_posts,
+    };
+    Ok(Json(AuthorPostsReply {
+        success: true,
+        message: "Their posts.",
+        posts: slice.items,
+        pagination,
+        next_cursor,
+    }))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct PostReply {
+    #[schema(example = true)]
+    success: bool,
+    /// The post, under the original code's key.
+    data: Post,
+    /// The post, under the original documentation's key.
+    post: Post,
+}
+
+/// A post
+#[utoipa::path(
+    get, path = "/api/v1/posts/{id}", tag = "posts", security(("token" = [])), params(("id" = PostId, Path)),
+    responses((status = 200, description = "The post.", body = PostReply))
+)]
+async fn get(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<PostId>,
+) -> Result<Json<PostReply>> {
+    let post = posts.get(caller.id(), id).await?;
+    Ok(Json(PostReply {
+        success: true,
+        data: post.clone(),
+        post,
+    }))
+}
+
+/// Absent fields stay.
+#[derive(Deserialize, utoipa::ToSchema)]
+struct PostEditBody {
+    /// At most 10,000 characters; an empty text empties it.
+    #[schema(example = "Hello again, #world!")]
+    content: Option<String>,
+    /// At most 2,200 characters; an empty text empties it.
+    caption: Option<String>,
+    /// Tags beside those in the text; at most 30.
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[schema(value_type = Option<Vec<String>>)]
+    hashtags: Option<Vec<String>>,
+    /// Who may see it from now on.
+    visibility: Option<Visibility>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct UpdatedReply {
+    #[schema(example = true)]
+    success: bool,
+    message: &'static str,
+    post: Post,
+}
+
+/// Change one's post
+///
+/// The text before is kept, at `/posts/{id}/history`.
+#[utoipa::path(
+    patch, path = "/api/v1/posts/{id}", tag = "posts", security(("token" = [])), params(("id" = PostId, Path)),
+    request_body = PostEditBody,
+    responses((status = 200, description = "The post as it is now.", body = UpdatedReply))
+)]
+async fn update(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<PostId>,
+    Body(body): Body<PostEditBody>,
+) -> Result<Json<UpdatedReply>> {
+    let edit = PostEdit {
+        content: body.content,
+        caption: body.caption,
+        hashtags: body.hashtags,
+        visibility: body.visibility,
+    };
+    let post = posts.update(&caller.actor, id, edit).await?;
+    Ok(Json(UpdatedReply {
+        success: true,
+        message: "Your post is changed.",
+        post,
+    }))
+}
+
+/// Remove one's post
+#[utoipa::path(
+    delete, path = "/api/v1/posts/{id}", tag = "posts", security(("token" = [])), params(("id" = PostId, Path)),
+    responses((status = 200, description = "It is gone.", body = Done))
+)]
+async fn delete(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<PostId>,
+) -> Result<Json<Done>> {
+    posts.delete(&caller.actor, id).await?;
+    Ok(Done::new("Your post is gone."))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct HistoryReply {
+    #[schema(example = true)]
+    success: bool,
+    /// Newest first, without the present text.
+    edits: Vec<Edit>,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// The texts that a post had
+#[utoipa::path(
+    get, path = "/api/v1/posts/{id}/history", tag = "posts", security(("token" = [])),
+    params(("id" = PostId, Path), PageQuery),
+    responses((status = 200, description = "One page of them.", body = HistoryReply))
+)]
+async fn history(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<PostId>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<HistoryReply>> {
+    let slice = posts.history(caller.id(), id, query.parse()?).await?;
+    Ok(Json(HistoryReply {
+        success: true,
+        next_cursor: slice.next_cursor(),
+        edits: slice.items,
+    }))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct LikersReply {
+    #[schema(example = true)]
+    success: bool,
+    /// Newest like first.
+    users: Vec<Person>,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// Those who like a post
+#[utoipa::path(
+    get, path = "/api/v1/posts/{id}/likes", tag = "posts", security(("token" = [])),
+    params(("id" = PostId, Path), PageQuery),
+    responses((status = 200, description = "One page of them.", body = LikersReply))
+)]
+async fn likers(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<PostId>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<LikersReply>> {
+    let slice = posts.likers(caller.id(), id, query.parse()?).await?;
+    Ok(Json(LikersReply {
+        success: true,
+        next_cursor: slice.next_cursor(),
+        users: slice.items,
+    }))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct ReactionReply {
+    #[schema(example = true)]
+    success: bool,
+    message: &'static str,
+    /// The caller's like, if they ever gave one.
+    #[schema(required)]
+    data: Option<Like>,
+    /// Whether the caller likes it now.
+    liked: bool,
+    /// Whether the caller dislikes it now.
+    disliked: bool,
+    /// How many like it now.
+    likes: u64,
+    /// How many dislike it now.
+    dislikes: u64,
+}
+
+async fn react(
+    posts: &Posts,
+    caller: &Caller,
+    id: PostId,
+    wish: Wish,
+) -> Result<Json<ReactionReply>> {
+    let Reacted {
+        like,
+        liked,
+        disliked,
+        likes,
+        dislikes,
+    } = posts.react(&caller.actor, id, wish).await?;
+    let message = match (liked, disliked) {
+        (true, _) => "You like this.",
+        (_, true) => "You dislike this.",
+        _ => "You neither like nor dislike this.",
+    };
+    Ok(Json(ReactionReply {
+        success: true,
+        message,
+        data: like,
+        liked,
+        disliked,
+        likes,
+        dislikes,
+    }))
+}
+
+/// Like a post
+///
+/// Again changes nothing; takes a dislike back.
+#[utoipa::path(
+    post, path = "/api/v1/posts/like/{id}", tag = "posts", security(("token" = [])), params(("id" = PostId, Path)),
+    responses((status = 200, description = "Liked.", body = ReactionReply))
+)]
+async fn like(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<PostId>,
+) -> Result<Json<ReactionReply>> {
+    react(&posts, &caller, id, Wish::Like).await
+}
+
+/// Take a like back
+#[utoipa::path(
+    patch, path = "/api/v1/posts/like/{id}", tag = "posts", security(("token" = [])), params(("id" = PostId, Path)),
+    responses((status = 200, description = "Not liked.", body = ReactionReply))
+)]
+async fn unlike(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<PostId>,
+) -> Result<Json<ReactionReply>> {
+    react(&posts, &caller, id, Wish::Unlike).await
+}
+
+/// Like a post, or take the like back
+#[utoipa::path(
+    post, path = "/api/v1/posts/{id}/like", tag = "posts", security(("token" = [])), params(("id" = PostId, Path)),
+    responses((status = 200, description = "`liked` tells which.", body = ReactionReply))
+)]
+async fn toggle_like(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<PostId>,
+) -> Result<Json<ReactionReply>> {
+    react(&posts, &caller, id, Wish::ToggleLike).await
+}
+
+/// Dislike a post
+///
+/// Again changes nothing; takes a like back.
+#[utoipa::path(
+    post, path = "/api/v1/posts/dislike/{id}", tag = "posts", security(("token" = [])),
+    params(("id" = PostId, Path)),
+    responses((status = 200, description = "Disliked.", body = ReactionReply))
+)]
+async fn dislike(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<PostId>,
+) -> Result<Json<ReactionReply>> {
+    react(&posts, &caller, id, Wish::Dislike).await
+}
+
+/// Take a dislike back
+#[utoipa::path(
+    patch, path = "/api/v1/posts/dislike/{id}", tag = "posts", security(("token" = [])),
+    params(("id" = PostId, Path)),
+    responses((status = 200, description = "Not disliked.", body = ReactionReply))
+)]
+async fn undislike(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<PostId>,
+) -> Result<Json<ReactionReply>> {
+    react(&posts, &caller, id, Wish::Undislike).await
+}
+
+/// Dislike a post, or take the dislike back
+#[utoipa::path(
+    post, path = "/api/v1/posts/{id}/dislike", tag = "posts", security(("token" = [])),
+    params(("id" = PostId, Path)),
+    responses((status = 200, description = "`disliked` tells which.", body = ReactionReply))
+)]
+async fn toggle_dislike(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Path(id): Path<PostId>,
+) -> Result<Json<ReactionReply>> {
+    react(&posts, &caller, id, Wish::ToggleDislike).await
+}

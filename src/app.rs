@@ -1,0 +1,231 @@
+//! The whole server as one value: what `serve` starts, and what tests start.
+//!
+//! Parts start in the order of their floors and stop in reverse: first no new requests, then those under way, then the
+//! background tasks, then the store, which finishes its queue.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api::{self, Domains, health};
+use crate::auth::{self, Auth};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::datadir::DataDir;
+use crate::gateway::{Edge, Limits, serve};
+use crate::id::Ids;
+use crate::mail::Mailer;
+use crate::posts::{self, Posts};
+use crate::store::{self, Registry, Store};
+use crate::tasks::Tasks;
+use crate::users::{self, Users};
+
+/// How often what has expired is forgotten.
+const HOUSEKEEPING: Duration = Duration::from_mins(10);
+
+/// A server that runs until [`stop`](Self::stop).
+pub struct App {
+    address: SocketAddr,
+    setup_link: Option<String>,
+    data_dir: DataDir,
+    store: Store,
+    tasks: Tasks,
+    stopping: CancellationToken,
+    serving: tokio::sync::oneshot::Receiver<()>,
+}
+
+/// All commands of all domains.
+pub fn registry() -> Registry {
+    let mut registry = Registry::default();
+    registry.add::<store::PruneOutbox>();
+    registry.add::<store::PruneOnce>();
+    users::register(&mut registry);
+    auth::register(&mut registry);
+    posts::register(&mut registry);
+    registry
+}
+
+impl App {
+    /// Starts all parts and listens.
+    pub async fn start(config: Config, clock: Clock, metrics: PrometheusHandle) -> Result<Self> {
+        let data_dir = DataDir::open(&config.data_dir)?;
+        let secrets = data_dir.secrets()?;
+        // Before anything else is made, so that a taken port is told at once.
+        let listener = TcpListener::bind(config.server.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", config.server.listen))?;
+        let address = listener.local_addr()?;
+        let tasks = Tasks::new();
+        let store = open_store(data_dir.path(), &config).await?;
+        let ids = Ids::new(clock.clone(), 0);
+        let mailer = Mailer::start(&config.mail, data_dir.path(), &tasks)?;
+        let auth = Auth::start(
+            store.clone(),
+            ids.clone(),
+            &config.auth,
+            &secrets,
+            mailer,
+            &tasks,
+        )
+        .await?;
+        let limits = Limits::new(&config.limits);
+        let domains = Domains {
+            auth: auth.clone(),
+            users: Users::new(store.clone(), ids.clone()),
+            posts: Posts::new(store.clone(), ids),
+            limits: limits.clone(),
+        };
+        let health = health::Health {
+            probes: Arc::new(vec![("store", health::store_probe(store.clone()))]),
+            metrics,
+            metrics_token: config.metrics.token.as_deref().map(Into::into),
+        };
+        let setup_link = auth
+            .setup_token()
+            .map(|token| format!("{}/setup?token={token}", public_url(&config, address)));
+        let stopping = CancellationToken::new();
+        keep_house(&tasks, auth.clone(), limits.clone());
+        if let Some(address) = config.metrics.listen {
+            serve_metrics(address, health.clone(), &config, &tasks).await?;
+        }
+        let routes =
+            api::routes(domains).merge(health::routes(health, config.metrics.listen.is_none()));
+        let service = Edge::new(&config, auth, clock, limits).around(routes);
+        let (served, serving) = tokio::sync::oneshot::channel();
+        let (server, connections, stop) = (config.server.clone(), tasks.clone(), stopping.clone());
+        tasks.spawn("listener", async move {
+            serve::run(
+                listener,
+                service,
+                &server,
+                &connections,
+                stop.cancelled_owned(),
+            )
+            .await;
+            // Whoever waits may have given up.
+            served.send(()).ok();
+        });
+        Ok(Self {
+            address,
+            setup_link,
+            data_dir,
+            store,
+            tasks,
+            stopping,
+            serving,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The one-time link that makes the first admin, while there is none.
+    pub fn setup_link(&self) -> Option<&str> {
+        self.setup_link.as_deref()
+    }
+
+    /// The absolute path of the data.
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    /// Answers what is under way, finishes what is queued, and closes everything.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        if self.serving.await.is_err() {
+            warn!("The listener had ended before");
+        }
+        if !self.tasks.stop(Duration::from_secs(2)).await {
+            warn!("Some background tasks did not end in time");
+        }
+        let store = self.store.clone();
+        if tokio::task::spawn_blocking(move || store.close())
+            .await
+            .is_err()
+        {
+            warn!("The store could not be closed");
+        }
+        info!("Stopped");
+    }
+}
+
+async fn open_store(dir: &Path, config: &Config) -> Result<Store> {
+    let (dir, options) = (dir.to_owned(), config.store.clone());
+    let (store, migrated) =
+        tokio::task::spawn_blocking(move || Store::open(&dir, &options, registry())).await??;
+    if migrated.from != migrated.to {
+        info!(
+            schema.from = migrated.from,
+            schema.to = migrated.to,
+            "The database's schema is now version {}",
+            migrated.to
+        );
+    }
+    if let Some(backup) = &migrated.backup {
+        info!("The database before that is kept as {}", backup.display());
+    }
+    Ok(store)
+}
+
+/// Where links lead: the configured address, else the one that is really listened on.
+fn public_url(config: &Config, address: SocketAddr) -> String {
+    if config.server.public_url.is_some() {
+        config.public_url()
+    } else {
+        format!("http://{address}")
+    }
+}
+
+fn keep_house(tasks: &Tasks, auth: Auth, limits: Limits) {
+    let stopping = tasks.stopping().clone();
+    tasks.spawn("housekeeping", async move {
+        let mut ticks = tokio::time::interval(HOUSEKEEPING);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = stopping.cancelled() => return,
+            }
+            limits.sweep();
+            if let Err(error) = auth.prune().await {
+                warn!(error = %error, causes = error.causes(), "What has expired could not be forgotten; later then");
+            }
+        }
+    });
+}
+
+async fn serve_metrics(
+    address: SocketAddr,
+    health: health::Health,
+    config: &Config,
+    tasks: &Tasks,
+) -> Result<()> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} for metrics"))?;
+    let (server, connections, stop) = (
+        config.server.clone(),
+        tasks.clone(),
+        tasks.stopping().clone(),
+    );
+    let service = health::metrics_routes(health);
+    tasks.spawn("metrics", async move {
+        serve::run(
+            listener,
+            service,
+            &server,
+            &connections,
+            stop.cancelled_owned(),
+        )
+        .await;
+    });
+    Ok(())
+}

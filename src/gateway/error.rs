@@ -1,0 +1,114 @@
+//! How a refusal looks on the wire: one shape, made in one place.
+
+use std::any::Any;
+
+use axum::Json;
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+use tracing::{error, warn};
+
+use crate::error::{Code, Error, Kind};
+
+/// Every answer that is not a success.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ErrorBody {
+    /// Always false.
+    #[schema(example = false)]
+    success: bool,
+    /// What went wrong, stable; see the list of codes.
+    #[schema(example = "post_not_found")]
+    code: &'static str,
+    /// The same for a person.
+    #[schema(example = "This post is not here.")]
+    message: String,
+    /// The fields that broke their rules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldErrorBody>,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct FieldErrorBody {
+    /// The field's name.
+    #[schema(example = "username")]
+    field: String,
+    /// The rule that was broken, stable.
+    #[schema(example = "too_short")]
+    code: String,
+    /// The rule in words.
+    #[schema(example = "username needs at least 3 characters.")]
+    message: String,
+}
+
+/// The status of each kind of error.
+pub fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+    }
+}
+
+impl IntoResponse for Error {
+    /// Writes the error for the client and, where somebody should act or may want to know, its causes into the log:
+    /// the one place that does.
+    fn into_response(self) -> Response<Body> {
+        match self.kind() {
+            Kind::Internal => {
+                error!(error = %self, causes = self.causes(), "A request failed: {self}");
+            }
+            Kind::Unavailable | Kind::StorageFull => {
+                warn!(error = %self, causes = self.causes(), "A request was refused: {self}");
+            }
+            _ => {}
+        }
+        let body = ErrorBody {
+            success: false,
+            code: self.code().as_str(),
+            message: self.message().to_owned(),
+            errors: self
+                .fields()
+                .iter()
+                .map(|field| FieldErrorBody {
+                    field: field.field.to_string(),
+                    code: field.code.to_string(),
+                    message: field.message.to_string(),
+                })
+                .collect(),
+        };
+        let mut response = (status(self.kind()), Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after_s() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.kind() == Kind::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// A handler that panicked harms its own request alone.
+pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    Error::new(Code::Internal)
+        .with_source(format!("a handler panicked: {text}"))
+        .into_response()
+}

@@ -1,0 +1,70 @@
+//! `ETag` for small JSON reads, so that a client that knows the answer is told just that (RFC 9110 section 13.1.2).
+//!
+//! The tag is a hash of the body and therefore weak: compressed or not, it is the same answer.
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body_util::BodyExt;
+
+/// Bodies above this are sent as they are: reading them whole would cost more than it saves.
+const MAX_BYTES: u64 = 256 * 1024;
+
+/// Tags a response, or answers 304.
+pub(super) async fn tag(request: Request, next: Next) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let response = next.run(request).await;
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/json");
+    let is_small = response
+        .body()
+        .size_hint()
+        .exact()
+        .is_some_and(|size| size <= MAX_BYTES);
+    if response.status() != StatusCode::OK
+        || !is_json
+        || !is_small
+        || response.headers().contains_key(header::ETAG)
+    {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // The body is whole in memory already, so this neither waits nor fails.
+    let Ok(bytes) = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+    else {
+        return Response::from_parts(parts, Body::empty());
+    };
+    let hash = blake3::hash(&bytes).to_hex();
+    let tag = format!("W/\"{}\"", hash.get(..22).unwrap_or_default());
+    if known.as_ref().is_some_and(|known| matches(known, &tag)) {
+        parts.status = StatusCode::NOT_MODIFIED;
+        parts.headers.remove(header::CONTENT_TYPE);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            parts.headers.insert(header::ETAG, tag);
+        }
+        return Response::from_parts(parts, Body::empty());
+    }
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        parts.headers.insert(header::ETAG, tag);
+    }
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+/// Whether `If-None-Match` names the tag, compared weakly.
+fn matches(known: &HeaderValue, tag: &str) -> bool {
+    let strong = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    known.to_str().is_ok_and(|list| {
+        list.trim() == "*" || list.split(',').any(|one| strong(one) == strong(tag))
+    })
+}

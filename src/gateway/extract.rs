@@ -1,0 +1,292 @@
+//! What a request says: path, query and body, each refused in our own shape.
+
+use std::fmt;
+
+use axum::extract::multipart::MultipartError;
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::error::{Code, Error, FieldError, Result};
+
+/// Fields of a form at most.
+pub const MAX_FORM_FIELDS: usize = 200;
+
+/// How much of a body is read, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BodyLimits {
+    /// Of any body.
+    pub(super) any: u64,
+    /// Of JSON and of the fields of a form.
+    pub(super) text: u64,
+}
+
+/// A part of the path; what is not of its form does not exist.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Path<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        use axum::extract::path::{ErrorKind, Path as AxumPath};
+        use axum::extract::rejection::PathRejection;
+        match AxumPath::from_request_parts(parts, state).await {
+            Ok(AxumPath(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(error)) => Err(match error.kind() {
+                ErrorKind::InvalidUtf8InPathParam { .. } => Error::new(Code::InvalidPath),
+                _ => Error::new(Code::NotFound),
+            }),
+            Err(other) => Err(Error::internal(other)),
+        }
+    }
+}
+
+/// The query.
+#[derive(Clone, Debug)]
+pub struct Query<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Query<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
+        axum::extract::Query::try_from_uri(&parts.uri)
+            .map(|axum::extract::Query(value)| Self(value))
+            .map_err(|error| Error::new(Code::InvalidQuery).with_source(error))
+    }
+}
+
+/// The body, as JSON, as a URL-encoded form, or as the fields of a multipart form; in this order of preference for
+/// clients, and all the same to handlers.
+#[derive(Clone, Debug)]
+pub struct Body<T>(pub T);
+
+impl<T, S> FromRequest<S> for Body<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let limits = request
+            .extensions()
+            .get::<BodyLimits>()
+            .copied()
+            .ok_or(Code::Internal)?;
+        match essence(request.headers()).as_str() {
+            "application/json" => {
+                let bytes = body(request, limits.text).await?;
+                let mut json = serde_json::Deserializer::from_slice(&bytes);
+                let value = serde_path_to_error::deserialize(&mut json)
+                    .map_err(|error| from_json(&error))?;
+                json.end()
+                    .map_err(|error| Error::new(Code::InvalidBody).with_source(error))?;
+                Ok(Self(value))
+            }
+            "application/x-www-form-urlencoded" => {
+                let bytes = body(request, limits.text).await?;
+                let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(&bytes)
+                    .map_err(|error| Error::new(Code::InvalidBody).with_source(error))?;
+                from_fields(pairs)
+            }
+            "multipart/form-data" => from_fields(read_multipart(request, state, limits).await?),
+            _ => Err(Error::new(Code::UnsupportedMediaType)),
+        }
+    }
+}
+
+/// The media type without its parameters; `+json` counts as JSON.
+fn essence(headers: &HeaderMap) -> String {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if kind.starts_with("application/") && kind.ends_with("+json") {
+        "application/json".to_owned()
+    } else {
+        kind
+    }
+}
+
+async fn body(request: Request, limit: u64) -> Result<Bytes> {
+    let declared = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: u64| length > limit) {
+        return Err(Error::new(Code::BodyTooLarge));
+    }
+    collect(request.into_body(), limit).await
+}
+
+/// Reads a body whole, up to a limit.
+pub(super) async fn collect(body: axum::body::Body, limit: u64) -> Result<Bytes> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Error::new(Code::BodyTooLarge)),
+        Err(error) => Err(Error::new(Code::InvalidBody).with_source(error)),
+    }
+}
+
+async fn read_multipart<S: Send + Sync>(
+    request: Request,
+    state: &S,
+    limits: BodyLimits,
+) -> Result<Vec<(String, String)>> {
+    let malformed = |error: MultipartError| {
+        let code = if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            Code::BodyTooLarge
+        } else {
+            Code::InvalidBody
+        };
+        Error::new(code).with_source(error)
+    };
+    let (parts, body) = request.into_parts();
+    let limited = Limited::new(body, usize::try_from(limits.any).unwrap_or(usize::MAX));
+    let request = Request::from_parts(parts, axum::body::Body::new(limited));
+    let mut multipart = Multipart::from_request(request, state)
+        .await
+        .map_err(|error| Error::new(Code::InvalidBody).with_source(error))?;
+    let mut fields = Vec::new();
+    let mut total = 0;
+    while let Some(mut field) = multipart.next_field().await.map_err(malformed)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if field.file_name().is_some() {
+            return Err(Error::invalid_fields(vec![FieldError::new(
+                name,
+                "files_not_taken",
+                "This address takes no files.",
+            )]));
+        }
+        let mut text = Vec::new();
+        while let Some(chunk) = field.chunk().await.map_err(malformed)? {
+            total += chunk.len() as u64;
+            if total > limits.text {
+                return Err(Error::new(Code::BodyTooLarge));
+            }
+            text.extend_from_slice(&chunk);
+        }
+        if fields.len() == MAX_FORM_FIELDS {
+            return Err(
+                Error::new(Code::InvalidBody).with_message("This form has too many fields.")
+            );
+        }
+        let text = String::from_utf8(text)
+            .map_err(|error| Error::new(Code::InvalidBody).with_source(error))?;
+        fields.push((name, text));
+    }
+    Ok(fields)
+}
+
+/// A form as the JSON object that it means: a name that repeats, or ends in `[]`, is a list.
+fn from_fields<T: DeserializeOwned>(fields: Vec<(String, String)>) -> Result<Body<T>> {
+    if fields.len() > MAX_FORM_FIELDS {
+        return Err(Error::new(Code::InvalidBody).with_message("This form has too many fields."));
+    }
+    let mut object = Map::new();
+    for (name, text) in fields {
+        let (name, is_list) = match name.strip_suffix("[]") {
+            Some(name) => (name.to_owned(), true),
+            None => (name, false),
+        };
+        let text = Value::String(text);
+        match object.get_mut(&name) {
+            Some(Value::Array(list)) => list.push(text),
+            Some(first) => *first = Value::Array(vec![first.take(), text]),
+            None if is_list => drop(object.insert(name, Value::Array(vec![text]))),
+            None => drop(object.insert(name, text)),
+        }
+    }
+    serde_path_to_error::deserialize(Value::Object(object))
+        .map(Body)
+        .map_err(|error| from_json(&error))
+}
+
+/// Which field a deserialiser stumbled over.
+fn from_json(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let inner = error.inner();
+    if !inner.is_data() {
+        return Error::new(Code::InvalidBody).with_source(inner.to_string());
+    }
+    let text = inner.to_string();
+    // serde names a missing field in its text alone.
+    let missing = text
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next());
+    let path = error.path().to_string();
+    match missing {
+        Some(name) => Error::invalid_fields(vec![FieldError::new(
+            name.to_owned(),
+            "required",
+            format!("{name} is required."),
+        )]),
+        // The body as a whole is no object.
+        None if path == "." => Error::new(Code::InvalidBody).with_source(text),
+        None => Error::invalid_fields(vec![FieldError::new(
+            path.clone(),
+            "invalid_type",
+            format!("{path} is not of the right type."),
+        )]),
+    }
+}
+
+/// A list, or one value that stands for a list of one.
+pub fn one_or_many<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    struct OneOrMany;
+
+    impl<'de> Visitor<'de> for OneOrMany {
+        type Value = Option<Vec<String>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text or a list of texts")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E>(self, one: &str) -> Result<Self::Value, E> {
+            Ok(Some(vec![one.to_owned()]))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut many: A) -> Result<Self::Value, A::Error> {
+            let mut list = Vec::new();
+            while let Some(one) = many.next_element()? {
+                list.push(one);
+            }
+            Ok(Some(list))
+        }
+    }
+
+    deserializer.deserialize_any(OneOrMany)
+}
+
+/// A field that may be absent (`None`), null (`Some(None)`) or there.
+pub fn patch<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,249 @@
+//! What every request passes before its route, and every response after it.
+//!
+//! * `serve`: connections;
+//! * `request_id`, `real_ip`, `paths`: what the request is;
+//! * `cors`, `limits`: whether it may go on;
+//! * `caller`: who asks;
+//! * `idempotency`: whether it was asked before;
+//! * `extract`: what it says;
+//! * `error`: how a refusal looks;
+//! * `etag`: whether the answer is known already.
+//!
+//! Nothing here knows a domain but `auth`, and no route by name but for its limits.
+
+mod caller;
+mod cors;
+mod error;
+mod etag;
+mod extract;
+mod idempotency;
+mod limits;
+mod paths;
+mod real_ip;
+mod request_id;
+pub mod serve;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use ipnet::IpNet;
+use metrics::histogram;
+use tower::{Layer, Service};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use crate::auth::Auth;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::{Code, Error};
+
+pub use caller::{Admin, Caller};
+pub use error::{ErrorBody, FieldErrorBody, status};
+pub use extract::{Body, MAX_FORM_FIELDS, Path, Query, one_or_many, patch};
+pub use limits::Limits;
+
+/// A request that takes longer is worth a line in the log.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// The peer of a connection, as the kernel knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Where a request comes from: the peer, or what a trusted proxy says.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientIp(pub IpAddr);
+
+/// What the edge needs to decide.
+#[derive(Clone)]
+pub struct Edge {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    auth: Auth,
+    clock: Clock,
+    limits: Limits,
+    cors: cors::Cors,
+    trusted_proxies: Vec<IpNet>,
+    timeout: Duration,
+    max_body_bytes: u64,
+    max_json_bytes: u64,
+    in_progress: idempotency::InProgress,
+}
+
+impl Edge {
+    pub fn new(config: &Config, auth: Auth, clock: Clock, limits: Limits) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                auth,
+                clock,
+                limits,
+                cors: cors::Cors::new(&config.server.cors_origins),
+                trusted_proxies: config.server.trusted_proxies.clone(),
+                timeout: Duration::from_millis(config.server.request_timeout_ms),
+                max_body_bytes: config.server.max_body_bytes,
+                max_json_bytes: config.server.max_json_bytes,
+                in_progress: idempotency::InProgress::default(),
+            }),
+        }
+    }
+
+    /// Puts the edge around the routes. It has to be outside of them, because it decides which one a path means.
+    pub fn around(
+        self,
+        routes: Router,
+    ) -> impl Service<Request, Response = Response, Error = std::convert::Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static {
+        let routes = routes
+            .route_layer(from_fn(name_route))
+            .fallback(|| async { Error::new(Code::NotFound) })
+            .method_not_allowed_fallback(|| async { Error::new(Code::MethodNotAllowed) })
+            // Our own limits, per kind of body, hold instead.
+            .layer(DefaultBodyLimit::disable())
+            .layer(from_fn_with_state(self.clone(), idempotency::once))
+            .layer(CatchPanicLayer::custom(error::panicked))
+            .layer(from_fn(etag::tag))
+            .layer(CompressionLayer::new());
+        from_fn_with_state(self, pass).layer(routes.into_service())
+    }
+}
+
+/// The route that answered, for metrics.
+#[derive(Clone)]
+struct RouteName(Arc<str>);
+
+async fn name_route(request: Request, next: Next) -> Response {
+    let name = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| RouteName(path.as_str().into()));
+    let mut response = next.run(request).await;
+    if let Some(name) = name {
+        response.extensions_mut().insert(name);
+    }
+    response
+}
+
+async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id::of(request.headers());
+    let method = request.method().clone();
+    paths::rewrite(request.uri_mut());
+    let path = request.uri().path().to_owned();
+    let span = info_span!("request", request.id = %id, http.method = %method, http.path = %path);
+    let mut response = edge.answer(request, next).instrument(span.clone()).await;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(request_id::NAME, id);
+    }
+    let took = started.elapsed();
+    let status = response.status();
+    let route = response
+        .extensions()
+        .get::<RouteName>()
+        .map_or_else(|| "none".into(), |name| Arc::clone(&name.0));
+    histogram!(
+        "socialhub_http_request_seconds",
+        "method" => method.as_str().to_owned(), "route" => route.to_string(), "status" => status.as_str().to_owned()
+    )
+    .record(took);
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    span.in_scope(|| {
+        if status.is_server_error() {
+            info!(
+                http.status = status.as_u16(),
+                ms, "{method} {path} failed with {status}"
+            );
+        } else if took > SLOW {
+            warn!(
+                http.status = status.as_u16(),
+                ms, "{method} {path} took {ms} ms"
+            );
+        } else {
+            debug!(
+                http.status = status.as_u16(),
+                ms, "{method} {path} {status}"
+            );
+        }
+    });
+    response
+}
+
+impl Edge {
+    async fn answer(&self, mut request: Request, next: Next) -> Response {
+        let shared = &*self.shared;
+        // It would name the caller, were it believed; only we may write it.
+        request
+            .headers_mut()
+            .remove(HeaderName::from_static("x-user-payload"));
+        let peer = request
+            .extensions()
+            .get::<Peer>()
+            .map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0.ip());
+        let ip = real_ip::of(peer, request.headers(), &shared.trusted_proxies);
+        request.extensions_mut().insert(ClientIp(ip));
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let mut response = if request.method() == Method::OPTIONS {
+            cors::preflight()
+        } else {
+            self.admit(request, next, ip).await
+        };
+        shared.cors.apply(origin.as_ref(), response.headers_mut());
+        secure(&mut response);
+        response
+    }
+
+    /// Runs the route, if the limits let the request through.
+    async fn admit(&self, mut request: Request, next: Next, ip: IpAddr) -> Response {
+        let shared = &*self.shared;
+        let identity = caller::identify(&shared.auth, request.headers());
+        let actor = identity.as_ref().ok().map(|(_, actor)| actor.user_id);
+        let checked = shared
+            .limits
+            .check(request.method(), request.uri().path(), ip, actor);
+        let mut response = if let Some(refusal) = checked.refused() {
+            refusal.into_response()
+        } else {
+            request.extensions_mut().insert(Arc::new(identity));
+            request.extensions_mut().insert(extract::BodyLimits {
+                any: shared.max_body_bytes,
+                text: shared.max_json_bytes,
+            });
+            tokio::time::timeout(shared.timeout, next.run(request))
+                .await
+                .unwrap_or_else(|_elapsed| Error::new(Code::TimedOut).into_response())
+        };
+        checked.describe(response.headers_mut());
+        response
+    }
+}
+
+/// Headers that keep browsers from being too clever, on every response.
+fn secure(response: &mut Response) {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "strict-origin-when-cross-origin"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        // A page that needs more says so itself.
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("private, no-cache"));
+}

@@ -1,0 +1,75 @@
+//! Which route a path means: the original's prefixes are short for `/api/v1/...`, and a slash at the end is no other
+//! place (contract, section 1).
+
+use axum::http::Uri;
+use axum::http::uri::PathAndQuery;
+
+/// The original's prefixes.
+const PREFIXES: [&str; 6] = ["auth", "users", "posts", "notify", "chat", "feed"];
+
+/// Where the API stands.
+const API: &str = "/api/v1";
+
+/// Brings the path into the form in which the routes know it.
+pub(super) fn rewrite(uri: &mut Uri) {
+    let Some(path) = rewritten(uri.path()) else {
+        return;
+    };
+    let target = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let Ok(target) = PathAndQuery::try_from(target) else {
+        return;
+    };
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.path_and_query = Some(target);
+    // Only path and query changed, and both came from a valid address.
+    *uri = Uri::from_parts(parts).unwrap_or_default();
+}
+
+/// The path as the routes know it; `None` when it is so already.
+fn rewritten(path: &str) -> Option<String> {
+    let trimmed = path.trim_end_matches('/');
+    let first = trimmed.strip_prefix('/')?.split('/').next()?;
+    // The files of the API's page name each other relative to `/docs/`.
+    if first == "docs" {
+        return None;
+    }
+    // The gateway of the original asked this one of itself; outside there was nothing (contract, section 1).
+    if trimmed == "/auth/verify" {
+        return None;
+    }
+    if PREFIXES.contains(&first)
+        && !trimmed.ends_with("/socket.io")
+        && !trimmed.contains("/socket.io/")
+    {
+        return Some(format!("{API}{trimmed}"));
+    }
+    (trimmed.len() < path.len()).then(|| trimmed.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_and_slashes_lead_to_one_route() {
+        for (given, meant) in [
+            ("/posts/", "/api/v1/posts"),
+            ("/posts/12?x=1", "/api/v1/posts/12?x=1"),
+            ("/auth/login/", "/api/v1/auth/login"),
+            ("/api/v1/posts/", "/api/v1/posts"),
+            ("/", "/"),
+            ("/livez", "/livez"),
+            ("/docs/", "/docs/"),
+            ("/postscript", "/postscript"),
+            ("/auth/verify", "/auth/verify"),
+            ("/chat/socket.io/", "/chat/socket.io"),
+        ] {
+            let mut uri: Uri = given.parse().unwrap();
+            rewrite(&mut uri);
+            assert_eq!(uri.to_string(), meant, "{given}");
+        }
+    }
+}

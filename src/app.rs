@@ -133,6 +133,11 @@ impl App {
         self.setup_link.as_deref()
     }
 
+    /// The store, for tests that look beneath the surface.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The absolute path of the data.
     pub fn data_dir(&self) -> &Path {
         self.data_dir.path()

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
@@ -138,13 +138,8 @@ async fn send(transport: &Transport, from: &Mailbox, letter: &Letter) -> Result<
             .context("the recipient is not an e-mail address")?)
         .subject(letter.subject.clone())
         .message_id(None)
-        .multipart(
-            MultiPart::mixed().singlepart(
-                SinglePart::builder()
-                    .header(ContentType::TEXT_PLAIN)
-                    .body(letter.text.clone()),
-            ),
-        )?;
+        .header(ContentType::TEXT_PLAIN)
+        .body(letter.text.clone())?;
     match transport {
         Transport::Smtp(smtp) => offer(smtp, message).await,
         Transport::Outbox(dir) => {

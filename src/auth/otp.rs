@@ -185,8 +185,8 @@ fn letter(to: String, purpose: Purpose, code: &str, good_for: Duration) -> Lette
         Purpose::Verify => ("Confirm your e-mail address", "confirm your e-mail address"),
     };
     let text = format!(
-        "Hello,\n\nuse this code to {what}:\n\n    {code}\n\nIt is good for {minutes} minutes. If you did not ask for it, \
-         you can ignore this message;\nnobody can use the code without it.\n"
+        "Hello,\n\nuse this code to {what}:\n\n    {code}\n\nIt is good for {minutes} minutes. If you did not ask for \
+         it,\nyou can ignore this message: nobody can use the code without it.\n"
     );
     Letter {
         to,

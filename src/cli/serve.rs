@@ -38,9 +38,10 @@ fn greet(app: &App) {
     info!(address = %app.address(), "Listening on {}", app.address());
     println!("SocialHub {}", env!("CARGO_PKG_VERSION"));
     println!("  data       {}", app.data_dir().display());
-    println!("  listening  http://{}", app.address());
     if let Some(link) = app.setup_link() {
         println!("  first admin (this link works once):");
         println!("             {link}");
     }
+    // Last, because who starts it from a script waits for this line.
+    println!("  listening  http://{}", app.address());
 }

@@ -65,6 +65,7 @@ impl Store {
         registry: Registry,
     ) -> Result<(Self, Migrated), OpenError> {
         let path = dir.join(FILE);
+        make_private(&path)?;
         let mut connection = connect(&path, OpenFlags::default(), options)?;
         let migrated = migrate::migrate(&mut connection, dir)?;
         let registry = Arc::new(registry);
@@ -173,9 +174,20 @@ pub enum OpenError {
     /// The schema could not be brought up to date.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
-    /// A thread could not be started.
-    #[error("cannot start the store's threads")]
-    Thread(#[from] std::io::Error),
+    /// The file could not be made, or a thread not started.
+    #[error("cannot open the store")]
+    Io(#[from] std::io::Error),
+}
+
+/// Makes a new database's file, for its owner alone; the files that SQLite puts beside it follow its mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }
 
 /// Opens a connection with the settings that all of ours share.

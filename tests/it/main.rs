@@ -1,1 +1,5 @@
+//! The whole server from the outside, over HTTP, with real stores.
 
+mod support;
+
+mod smoke;

@@ -1,0 +1,223 @@
+//! People who use the server over HTTP.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+/// The password of everybody who signs up here.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// Talks to one server, as nobody or with a token.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    headers: HeaderMap,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+/// Somebody with an account and a token.
+#[derive(Clone)]
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) username: String,
+    pub(crate) email: String,
+    pub(crate) token: String,
+    pub(crate) client: Client,
+}
+
+impl Client {
+    pub(crate) fn new(base: &str) -> Self {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self {
+            http,
+            base: base.to_owned(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// The same client with a header on each request.
+    pub(crate) fn with(&self, name: &'static str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_str(value).unwrap(),
+        );
+        client
+    }
+
+    /// The same client with a token.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        self.with("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// A request to shape further; send it with [`send`](Self::send).
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .request(method, self.url(path))
+            .headers(self.headers.clone())
+    }
+
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
+        self.try_send(request).await.unwrap()
+    }
+
+    /// Like [`send`](Self::send), where the server may not answer.
+    pub(crate) async fn try_send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> reqwest::Result<Reply> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Reply {
+            status,
+            headers,
+            text: response.text().await?,
+        })
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send(self.request(Method::POST, path).json(&body))
+            .await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.send(self.request(Method::PATCH, path).json(&body))
+            .await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Reply {
+        self.send(self.request(Method::PUT, path).json(&body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// Signs somebody up; everything follows from the username.
+    pub(crate) async fn sign_up(&self, username: &str) -> Person {
+        let email = format!("{username}@example.org");
+        let body = json!({ "name": format!("{username} the First"), "email": email, "username": username, "password": PASSWORD });
+        let reply = self.post("/auth/signup", body).await.expect(201);
+        Person::from_signed_in(self, &reply, email)
+    }
+
+    /// Logs somebody in anew.
+    pub(crate) async fn log_in(&self, person: &Person) -> Person {
+        let body = json!({ "identifier": person.username, "password": PASSWORD });
+        let reply = self.post("/auth/login", body).await.expect(200);
+        Person::from_signed_in(self, &reply, person.email.clone())
+    }
+}
+
+impl Person {
+    fn from_signed_in(client: &Client, reply: &Value, email: String) -> Self {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let token = text(&reply["token"]);
+        Self {
+            id: text(&reply["user"]["id"]),
+            username: text(&reply["user"]["username"]),
+            email,
+            client: client.with_token(&token),
+            token,
+        }
+    }
+
+    /// Writes a public post; its id.
+    pub(crate) async fn write(&self, content: &str) -> String {
+        self.write_for(content, "public").await
+    }
+
+    /// Writes a post for some; its id.
+    pub(crate) async fn write_for(&self, content: &str, visibility: &str) -> String {
+        let reply = self
+            .post(
+                "/posts/",
+                json!({ "content": content, "visibility": visibility }),
+            )
+            .await
+            .expect(201);
+        reply["post"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Comments on a post, or beneath a comment; the comment's id.
+    pub(crate) async fn comment(&self, post: &str, parent: Option<&str>, content: &str) -> String {
+        let body = json!({ "content": content, "parentCommentId": parent });
+        let reply = self
+            .post(&format!("/posts/comment/{post}"), body)
+            .await
+            .expect(200);
+        reply["data"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Follows somebody.
+    pub(crate) async fn follow(&self, other: &Self) {
+        self.post(&format!("/users/follow/{}", other.id), json!({}))
+            .await
+            .expect(200);
+    }
+}
+
+impl std::ops::Deref for Person {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Reply {
+    /// The body as JSON; null when it is none.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// The body, if the status is the expected one; with `success` and our error shape checked.
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        let body = self.json();
+        if status >= 400 && !self.text.is_empty() {
+            assert_eq!(body["success"], false, "{}", self.text);
+            assert!(
+                body["code"].is_string() && body["message"].is_string(),
+                "{}",
+                self.text
+            );
+        }
+        body
+    }
+
+    /// The body of a refusal with this status and code.
+    #[track_caller]
+    pub(crate) fn expect_code(&self, status: u16, code: &str) -> Value {
+        let body = self.expect(status);
+        assert_eq!(body["code"], code, "{}", self.text);
+        body
+    }
+
+    /// A header's text; empty when it is absent.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}

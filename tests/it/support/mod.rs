@@ -1,0 +1,35 @@
+//! What the tests share: the server in this process ([`Server`]) or in its own ([`Daemon`]), and people who use it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a fixture that fails should fail loudly"
+)]
+
+mod client;
+mod daemon;
+mod server;
+
+pub(crate) use client::{Client, Person, Reply};
+pub(crate) use daemon::Daemon;
+pub(crate) use server::Server;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what should happen soon.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks again until the answer is `Some`; fails loudly when it never is.
+pub(crate) async fn eventually<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,4 +1,71 @@
 //! SocialHub: a whole social network in one daemon.
+//!
+//! This page is the map. The code keeps to a few rules that make it readable in any order; where a module is named, its
+//! own page tells the rest.
+//!
+//! # The way of the data
+//!
+//! ```text
+//! HTTP ──► gateway ──► api ──► domain ──► Command ──► store: one writer, many commands to a commit
+//!                       │                                │  rows + outbox, one transaction, fsync
+//!                       └── queries on the reader pool   ▼
+//!                                               eventlog: relay ──► topics on sled
+//!                                                        ▼
+//!                                               consume: notifications, ...
+//! ```
+//!
+//! Data goes round; imports go down. A module uses only floors below its own, and modules of one floor do not know each
+//! other (`tests/tidy.rs` holds the table and checks it). What must go up goes through a channel that the lower floor
+//! owns: [`store::Store::commits`], [`store::Store::observe`], the event log.
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 12, 11 | [`cli`]; [`app`], which starts all parts in order and stops them in reverse |
+//! | 10, 9 | [`api`], the routes; [`gateway`], what every request passes |
+//! | 8, 7 | [`consume`], which runs the consumers of the event log; [`notifications`] |
+//! | 6, 5 | [`auth`], [`posts`]; [`users`] |
+//! | 4 | [`eventlog`]; [`actor`], who asks |
+//! | 3 | [`store`], [`mail`], [`telemetry`] |
+//! | 2 | [`config`], [`event`], [`page`], [`tasks`], [`datadir`], [`disk`] |
+//! | 1 | [`error`], [`id`], [`clock`], [`text`], [`random`] |
+//!
+//! # What always holds
+//!
+//! * **SQLite is the truth.** What sled holds is derived from it and can be deleted.
+//! * **Every write is a [`store::Command`]**: a plain value with ids, times, hashes already in it. Applying it reads the
+//!   database and nothing else, so any node that applies the same commands has the same database, to the byte.
+//! * **What must hold is checked where the command is applied**, where it cannot race. A check before that only spares
+//!   work or gives a nicer message.
+//! * **An acknowledged write is on the disk.** A success is answered after the fsync; every other outcome has an error
+//!   with a documented [`error::Code`], and nothing of it is left behind.
+//! * **Events part from data never**: `WriteTx::emit` puts an event into the outbox, in the command's own savepoint.
+//! * **The async threads never block.** SQLite, sled, password hashes and files have threads of their own, each behind a
+//!   bounded queue that says no when it is full.
+//! * **Nothing above `store` opens a database, nothing but [`clock`] reads the time, nothing but [`random`] makes
+//!   chance**, and neither is reached while a command is applied.
+//!
+//! # A post, from the request to the notification
+//!
+//! `gateway` gives the request its id, finds out who asks ([`auth::Auth::authenticate`]: the token's signature and the
+//! session in memory, no store), counts it against the limits and hands it to its route. `api/posts.rs` reads the body
+//! and calls [`posts::Posts::create`], which checks the texts, makes the id and the time, and submits a
+//! [`posts::CreatePost`]. The writer applies it in a savepoint: the row, the hashtags, the author's count, the event
+//! `post.created` in the outbox. Then it commits the whole batch, tells the observers, and answers. The route turns the
+//! command's output into JSON.
+//!
+//! The relay wakes on the commit, moves the outbox's new rows into the log and flushes it. The notifications' consumer
+//! takes them from there, writes what they mean for whom together with its own position, and the next
+//! `GET /notify/notifications` shows it.
+//!
+//! # How to add
+//!
+//! * **An endpoint**: a handler with its `utoipa::path` in the noun's file under `src/api`, one call to a domain, a row in
+//!   `tests/it/authorisation.rs`.
+//! * **A command**: a struct with `impl Command` in the domain's `commands.rs`, `registry.add` in its `register`, a
+//!   generator in `tests/it/determinism.rs`.
+//! * **An event**: a variant of [`event::Event`], emitted in `apply`; consumers that do not know it pass it by.
+//! * **A migration**: the next number under `migrations/`, and a line in `src/store/migrate.rs`.
+//! * **A configuration key**: a line in its section of `src/config/mod.rs`; file, environment and checks follow from it.
 
 pub mod actor;
 pub mod api;

@@ -4,15 +4,16 @@
 //! `[section] key` is `SOCIALHUB_<SECTION>__<KEY>`; a list is comma-separated there.
 
 mod load;
+mod network;
 mod section;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, Sources, load};
+pub use network::Network;
 pub use section::Key;
 use section::section;
 
@@ -93,7 +94,7 @@ section! {
         /// The address under which people reach the server, such as `https://social.example.org`; used in links. Without it: the listening address.
         public_url: Option<String> = None;
         /// Proxies (addresses or networks) whose `X-Forwarded-For` is believed.
-        trusted_proxies: Vec<IpNet> = Vec::new();
+        trusted_proxies: Vec<Network> = Vec::new();
         /// Origins whose scripts may call the API (CORS); `*` alone allows all, without credentials.
         cors_origins: Vec<String> = vec!["http://localhost:5173".to_owned()];
         /// Connections at once; further ones wait in the kernel's queue.

@@ -32,7 +32,6 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use ipnet::IpNet;
 use metrics::histogram;
 use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -41,7 +40,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Network};
 use crate::error::{Code, Error};
 
 pub use caller::{Admin, Caller};
@@ -71,7 +70,7 @@ struct Shared {
     clock: Clock,
     limits: Limits,
     cors: cors::Cors,
-    trusted_proxies: Vec<IpNet>,
+    trusted_proxies: Vec<Network>,
     timeout: Duration,
     max_body_bytes: u64,
     max_json_bytes: u64,

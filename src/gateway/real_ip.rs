@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
-use ipnet::IpNet;
+
+use crate::config::Network;
 
 /// The peer; or, when the peer is a trusted proxy, the last address in `X-Forwarded-For` that is not one itself.
-pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
+pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+    let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(ip));
     if !is_trusted(peer) {
         return peer;
     }
@@ -37,7 +38,7 @@ mod tests {
         for value in forwarded {
             headers.append("x-forwarded-for", value.parse().unwrap());
         }
-        let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        let trusted: Vec<Network> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         of(peer.parse().unwrap(), &headers, &trusted).to_string()
     }
 

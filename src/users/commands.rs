@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Follow, ProfileDraft, or_username_taken, sql};
+use super::{Follow, Profile, ProfileDraft, or_username_taken, profile, sql};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, FieldError, Result};
 use crate::event::{Event, UserStatus};
@@ -83,9 +83,9 @@ pub struct UpdateProfile {
 
 impl Command for UpdateProfile {
     const NAME: &'static str = "users.update_profile";
-    type Output = ();
+    type Output = Profile;
 
-    fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<Profile> {
         active(tx, self.user_id)?;
         sql::update_profile(tx, self.user_id, &self.change, self.at).map_err(or_username_taken)?;
         sql::refresh_terms(tx, self.user_id)?;
@@ -95,7 +95,7 @@ impl Command for UpdateProfile {
                 user_id: self.user_id,
             },
         )?;
-        Ok(())
+        profile(tx, self.user_id, self.user_id)
     }
 }
 

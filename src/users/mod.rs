@@ -205,8 +205,7 @@ impl Users {
             change,
             at: self.ids.now(),
         };
-        self.store.submit_once(command, actor.once.clone()).await?;
-        self.profile(actor.user_id, actor.user_id).await
+        self.store.submit_once(command, actor.once.clone()).await
     }
 
     /// Follows somebody; doing so twice changes nothing.

@@ -47,15 +47,15 @@ pub(super) fn routes() -> OpenApiRouter<Domains> {
 #[derive(Deserialize, utoipa::ToSchema)]
 pub(super) struct SignUpBody {
     /// 1 to 50 characters.
-    #[schema(example = "Ada Lovelace")]
+    #[schema(min_length = 1, max_length = 50, example = "Ada Lovelace")]
     name: String,
-    #[schema(example = "ada@example.org")]
+    #[schema(format = Email, max_length = 254, example = "ada@example.org")]
     email: String,
     /// 3 to 30 letters, digits, `_`, `.`, `-`.
-    #[schema(example = "ada")]
+    #[schema(min_length = 3, max_length = 30, example = "ada")]
     username: String,
     /// 8 to 256 characters, none of the commonly leaked.
-    #[schema(value_type = String, example = "correct horse battery staple")]
+    #[schema(value_type = String, min_length = 8, max_length = 256, example = "correct horse battery staple")]
     password: Zeroizing<String>,
 }
 
@@ -311,7 +311,8 @@ struct ChangePasswordBody {
     /// The present one.
     #[schema(value_type = String)]
     password: Zeroizing<String>,
-    #[schema(value_type = String)]
+    /// 8 to 256 characters, none of the commonly leaked.
+    #[schema(value_type = String, min_length = 8, max_length = 256)]
     new_password: Zeroizing<String>,
 }
 
@@ -334,7 +335,7 @@ async fn change_password(
 
 #[derive(Deserialize, utoipa::ToSchema)]
 struct RequestResetBody {
-    #[schema(example = "ada@example.org")]
+    #[schema(format = Email, max_length = 254, example = "ada@example.org")]
     email: String,
 }
 
@@ -414,9 +415,10 @@ fn reset_cookie(token: &str, seconds: u32) -> Result<HeaderValue> {
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ResetPasswordBody {
-    #[schema(example = "ada@example.org")]
+    #[schema(format = Email, max_length = 254, example = "ada@example.org")]
     email: String,
-    #[schema(value_type = String)]
+    /// 8 to 256 characters, none of the commonly leaked.
+    #[schema(value_type = String, min_length = 8, max_length = 256)]
     new_password: Zeroizing<String>,
     /// What `verify-reset-otp` answered; may also come as a cookie or as bearer token.
     reset_token: Option<String>,

@@ -28,10 +28,10 @@ pub(super) fn routes() -> OpenApiRouter<Domains> {
 #[serde(rename_all = "camelCase")]
 struct CommentBody {
     /// 1 to 5,000 characters.
-    #[schema(example = "Well said, @ada.")]
+    #[schema(min_length = 1, max_length = 5_000, example = "Well said, @ada.")]
     content: String,
-    /// The comment that it answers, if any.
-    #[schema(value_type = Option<CommentId>)]
+    /// The id of the comment that it answers; absent, null or empty at the top.
+    #[schema(pattern = "^([1-9][0-9]{0,18})?$")]
     parent_comment_id: Option<String>,
 }
 
@@ -258,7 +258,7 @@ async fn replies(
 #[derive(Deserialize, utoipa::ToSchema)]
 struct CommentEditBody {
     /// 1 to 5,000 characters.
-    #[schema(example = "Very well said.")]
+    #[schema(min_length = 1, max_length = 5_000, example = "Very well said.")]
     content: String,
 }
 

@@ -10,12 +10,12 @@ use crate::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, Page};
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// Rows wanted, from 1; more than 100 count as 100.
-    #[param(value_type = Option<u32>, minimum = 1)]
+    #[param(value_type = Option<u64>, minimum = 1)]
     limit: Option<String>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the page before; empty or absent at the start.
     cursor: Option<String>,
     /// Instead of a cursor: the number of the page, from 1.
-    #[param(value_type = Option<u32>, minimum = 1)]
+    #[param(value_type = Option<u64>, minimum = 1)]
     page: Option<String>,
 }
 
@@ -42,7 +42,12 @@ impl PageQuery {
     pub(super) fn parse_with(&self, default_limit: u32) -> Result<Page> {
         let limit = number("limit", self.limit.as_deref())?.unwrap_or(u64::from(default_limit));
         let limit = u32::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT);
-        let after = self.cursor.as_deref().map(Cursor::decode).transpose()?;
+        let after = self
+            .cursor
+            .as_deref()
+            .filter(|text| !text.is_empty())
+            .map(Cursor::decode)
+            .transpose()?;
         let page = number("page", self.page.as_deref())?.unwrap_or(1);
         let offset = (page - 1).saturating_mul(u64::from(limit));
         if offset > u64::from(MAX_OFFSET) {

@@ -11,7 +11,7 @@ use super::paging::{Numbering, PageQuery};
 use super::{Domains, Done};
 use crate::auth::Claims;
 use crate::error::Result;
-use crate::gateway::{Body, Caller, Path, Query, one_or_many};
+use crate::gateway::{Body, Caller, OneOrMany, Path, Query};
 use crate::id::{PostId, UserId};
 use crate::page::MAX_LIMIT;
 use crate::posts::{Edit, Like, Post, PostDraft, PostEdit, Posts, Reacted, Visibility, Wish};
@@ -36,14 +36,14 @@ pub(super) fn routes() -> OpenApiRouter<Domains> {
 #[derive(Deserialize, utoipa::ToSchema)]
 struct PostBody {
     /// At most 10,000 characters.
-    #[schema(example = "Hello, #world! @ada, have a look.")]
+    #[schema(max_length = 10_000, example = "Hello, #world! @ada, have a look.")]
     content: Option<String>,
     /// At most 2,200 characters.
+    #[schema(max_length = 2_200)]
     caption: Option<String>,
     /// Tags beside those in the text; at most 30.
-    #[serde(default, deserialize_with = "one_or_many")]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["hello"]))]
-    hashtags: Option<Vec<String>>,
+    #[schema(example = json!(["hello"]))]
+    hashtags: Option<OneOrMany>,
     /// `public` when absent.
     visibility: Option<Visibility>,
 }
@@ -78,7 +78,7 @@ async fn create(
     let draft = PostDraft {
         content: body.content,
         caption: body.caption,
-        hashtags: body.hashtags.unwrap_or_default(),
+        hashtags: body.hashtags.map(Into::into).unwrap_or_default(),
         visibility: body.visibility.unwrap_or_default(),
     };
     let post = posts.create(&caller.actor, draft).await?;
@@ -267,14 +267,13 @@ async fn get(
 #[derive(Deserialize, utoipa::ToSchema)]
 struct PostEditBody {
     /// At most 10,000 characters; an empty text empties it.
-    #[schema(example = "Hello again, #world!")]
+    #[schema(max_length = 10_000, example = "Hello again, #world!")]
     content: Option<String>,
     /// At most 2,200 characters; an empty text empties it.
+    #[schema(max_length = 2_200)]
     caption: Option<String>,
     /// Tags beside those in the text; at most 30.
-    #[serde(default, deserialize_with = "one_or_many")]
-    #[schema(value_type = Option<Vec<String>>)]
-    hashtags: Option<Vec<String>>,
+    hashtags: Option<OneOrMany>,
     /// Who may see it from now on.
     visibility: Option<Visibility>,
 }
@@ -304,7 +303,7 @@ async fn update(
     let edit = PostEdit {
         content: body.content,
         caption: body.caption,
-        hashtags: body.hashtags,
+        hashtags: body.hashtags.map(Into::into),
         visibility: body.visibility,
     };
     let post = posts.update(&caller.actor, id, edit).await?;

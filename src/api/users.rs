@@ -448,14 +448,14 @@ async fn profile_by_username(
 #[derive(Deserialize, utoipa::ToSchema)]
 pub(super) struct ProfileBody {
     /// 1 to 50 characters.
-    #[schema(example = "Ada Lovelace")]
+    #[schema(min_length = 1, max_length = 50, example = "Ada Lovelace")]
     name: Option<String>,
     /// 3 to 30 letters, digits, `_`, `.`, `-`.
-    #[schema(example = "ada")]
+    #[schema(min_length = 3, max_length = 30, example = "ada")]
     username: Option<String>,
     /// At most 500 characters.
     #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, example = "Poetical science.")]
+    #[schema(value_type = Option<String>, max_length = 500, example = "Poetical science.")]
     bio: Option<Option<String>>,
     /// The address of a picture.
     #[serde(default, deserialize_with = "patch")]

@@ -108,7 +108,7 @@ section! {
         /// How long a client may take to send a request's head, in milliseconds.
         header_timeout_ms: u64 = 10_000;
         /// How long requests under way may still run after a stop signal, in milliseconds.
-        shutdown_timeout_ms: u64 = 8_000;
+        shutdown_timeout_ms: u64 = 5_000;
     }
 }
 

@@ -1,14 +1,12 @@
 //! What a request says: path, query and body, each refused in our own shape.
 
-use std::fmt;
-
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -251,37 +249,21 @@ fn from_json(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
     }
 }
 
-/// A list, or one value that stands for a list of one.
-pub fn one_or_many<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<String>>, D::Error> {
-    struct OneOrMany;
+/// A list of texts, or one text that stands for a list of one, as forms write it.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    Many(Vec<String>),
+    One(String),
+}
 
-    impl<'de> Visitor<'de> for OneOrMany {
-        type Value = Option<Vec<String>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text or a list of texts")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_str<E>(self, one: &str) -> Result<Self::Value, E> {
-            Ok(Some(vec![one.to_owned()]))
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut many: A) -> Result<Self::Value, A::Error> {
-            let mut list = Vec::new();
-            while let Some(one) = many.next_element()? {
-                list.push(one);
-            }
-            Ok(Some(list))
+impl From<OneOrMany> for Vec<String> {
+    fn from(texts: OneOrMany) -> Self {
+        match texts {
+            OneOrMany::Many(many) => many,
+            OneOrMany::One(one) => vec![one],
         }
     }
-
-    deserializer.deserialize_any(OneOrMany)
 }
 
 /// A field that may be absent (`None`), null (`Some(None)`) or there.

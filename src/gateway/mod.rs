@@ -45,7 +45,7 @@ use crate::error::{Code, Error};
 
 pub use caller::{Admin, Caller};
 pub use error::{ErrorBody, FieldErrorBody, status};
-pub use extract::{Body, MAX_FORM_FIELDS, Path, Query, one_or_many, patch};
+pub use extract::{Body, MAX_FORM_FIELDS, OneOrMany, Path, Query, patch};
 pub use limits::Limits;
 
 /// A request that takes longer is worth a line in the log.

@@ -149,6 +149,8 @@ codes! {
     TimedOut = Unavailable, "timed_out", "This took too long. Please try again.";
     /// The server is starting or stopping.
     NotReady = Unavailable, "not_ready", "The server is starting or stopping. Please try again in a moment.";
+    /// What this part of the server derives from the database is being rebuilt or repaired.
+    Repairing = Unavailable, "repairing", "This part of the server is being repaired. Please try again in a moment.";
     /// No space is left to write; reading goes on.
     StorageFull = StorageFull, "storage_full", "The server's disk is full: nothing can be written until there is room.";
 }

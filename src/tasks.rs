@@ -1,4 +1,4 @@
-//! Background work that the process waits for when it stops.
+//! Background work that the process waits for when it stops, and the patience with which it tries again.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -45,5 +45,36 @@ impl Tasks {
         tokio::time::timeout(patience, self.tracker.wait())
             .await
             .is_ok()
+    }
+}
+
+/// Pauses between attempts, each twice as long as the one before, up to the longest.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    /// Pauses from `first` to `longest`.
+    pub fn new(first: Duration, longest: Duration) -> Self {
+        Self {
+            first,
+            longest,
+            next: first,
+        }
+    }
+
+    /// How long to wait after another failure.
+    pub fn pause(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = pause.saturating_mul(2).min(self.longest);
+        pause
+    }
+
+    /// It went well: the next failure starts from the shortest pause.
+    pub fn reset(&mut self) {
+        self.next = self.first;
     }
 }

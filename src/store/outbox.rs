@@ -71,7 +71,19 @@ pub fn newest(tx: &ReadTx<'_>) -> Result<u64> {
     Ok(seq.unwrap_or(0))
 }
 
-/// Forgets events that are past retention and in the log.
+/// The event of that sequence, if it is kept.
+pub fn find(tx: &ReadTx<'_>, seq: u64) -> Result<Option<OutboxRow>> {
+    tx.optional(
+        "SELECT seq, topic, key, at, envelope
+         FROM outbox
+         WHERE seq = :seq",
+        named_params! { ":seq": seq },
+        row,
+    )
+}
+
+/// Forgets events that are past retention and in the log: always the oldest, so that what is kept has no hole, even
+/// where the clock stepped.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PruneOutbox {
     /// Events from then on stay.
@@ -90,8 +102,8 @@ impl Command for PruneOutbox {
     fn apply(&self, tx: &WriteTx<'_>) -> Result<usize> {
         tx.execute(
             "DELETE FROM outbox
-             WHERE seq IN (
-                 SELECT seq
+             WHERE seq <= (
+                 SELECT MAX(seq)
                  FROM (SELECT seq, at FROM outbox WHERE seq <= :through ORDER BY seq LIMIT :limit)
                  WHERE at < :before
              )",

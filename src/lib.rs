@@ -78,6 +78,7 @@ pub mod datadir;
 pub mod disk;
 pub mod error;
 pub mod event;
+pub mod eventlog;
 pub mod gateway;
 pub mod id;
 pub mod mail;

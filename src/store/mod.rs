@@ -19,6 +19,8 @@ mod migrate;
 mod once;
 pub mod outbox;
 mod readers;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tx;
 mod writer;
 

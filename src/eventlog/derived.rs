@@ -1,0 +1,49 @@
+//! A tree beside the log for what somebody derives from it. What is written there is on disk when the log's next batch
+//! is, or later; what a crash takes, the log gives again.
+
+use std::sync::Arc;
+
+use super::{EventLog, Fault, blocking};
+use crate::error::Result;
+
+/// A handle to one tree; cheap to clone. The tree is empty again when the database had to be set aside.
+#[derive(Clone)]
+pub struct Derived {
+    log: EventLog,
+    name: &'static str,
+}
+
+impl Derived {
+    pub(super) fn new(log: EventLog, name: &'static str) -> Self {
+        Self { log, name }
+    }
+
+    /// Reads from the tree, off the async threads.
+    ///
+    /// Errors: the reader's own; `repairing` while the database is not open.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&sled::Tree) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        let name = self.name;
+        self.log
+            .run(move |database| work(&database.tree(name)?))
+            .await
+    }
+
+    /// Like [`read`](Self::read), for work that also writes.
+    ///
+    /// Errors: moreover `storage_full` when there is no room.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&sled::Tree) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        let name = self.name;
+        let inner = Arc::clone(&self.log.inner);
+        blocking(move || {
+            inner.guard.check()?;
+            inner.access.with(|database| work(&database.tree(name)?))
+        })
+        .await
+    }
+}

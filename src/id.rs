@@ -118,6 +118,8 @@ ids! {
     ReactionId;
     /// One person's following of another; kept when it ends, revived when it begins again.
     FollowId;
+    /// A notification: the sequence of the event that it tells of.
+    NotificationId;
     /// A log-in that has not ended.
     SessionId;
 }

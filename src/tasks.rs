@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info_span};
 
+use crate::error::{Error, Result};
+
 /// Starts tasks, tells them to stop, and waits until they have. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
@@ -46,6 +48,15 @@ impl Tasks {
             .await
             .is_ok()
     }
+}
+
+/// Runs blocking work off the async threads.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(Error::internal)?
 }
 
 /// Pauses between attempts, each twice as long as the one before, up to the longest.

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use super::{EventLog, Fault, blocking};
+use super::{EventLog, Fault};
 use crate::error::Result;
+use crate::tasks::blocking;
 
 /// A handle to one tree; cheap to clone. The tree is empty again when the database had to be set aside.
 #[derive(Clone)]

@@ -34,7 +34,7 @@ use crate::disk::DiskGuard;
 use crate::error::{Error, Result};
 use crate::event::{self, Event, Topic};
 use crate::store::Store;
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, blocking};
 
 use access::Access;
 
@@ -205,15 +205,6 @@ impl EventLog {
         let inner = Arc::clone(&self.inner);
         blocking(move || inner.access.with(work)).await
     }
-}
-
-/// Runs blocking work off the async threads.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(Error::internal)?
 }
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::repair::PIECE;
-use super::{EventLog, Reach, Record, blocking};
+use super::{EventLog, Reach, Record};
 use crate::error::Result;
 use crate::store::outbox::OutboxRow;
 use crate::store::{ReadTx, Store, outbox};
-use crate::tasks::Backoff;
+use crate::tasks::{Backoff, blocking};
 
 /// Rows moved at once: one flush each.
 const BATCH: u32 = 2_048;

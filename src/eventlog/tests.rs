@@ -143,21 +143,21 @@ async fn damage_is_set_aside_and_rebuilt() {
     type Harm = fn(&Path);
     let harms: [(&str, Harm); 12] = [
         ("truncated", |dir| {
-            each_file(dir, |bytes| bytes.truncate(bytes.len() / 2))
+            each_file(dir, |bytes| bytes.truncate(bytes.len() / 2));
         }),
         ("emptied", |dir| each_file(dir, Vec::clear)),
         ("zeroed", |dir| each_file(dir, |bytes| bytes.fill(0))),
         ("zeroed at the head", |dir| {
-            each_file(dir, |bytes| fill(bytes, 0, 4096, |_| 0))
+            each_file(dir, |bytes| fill(bytes, 0, 4096, |_| 0));
         }),
         ("noise everywhere", |dir| {
-            each_file(dir, |bytes| fill(bytes, 0, usize::MAX, noise))
+            each_file(dir, |bytes| fill(bytes, 0, usize::MAX, noise));
         }),
         ("noise in the middle", |dir| {
             each_file(dir, |bytes| {
                 let third = bytes.len() / 3;
-                fill(bytes, third, 20_000, noise)
-            })
+                fill(bytes, third, 20_000, noise);
+            });
         }),
         ("ones", |dir| each_file(dir, |bytes| bytes.fill(0xff))),
         ("no db", |dir| fs::remove_file(dir.join("db")).unwrap()),

@@ -254,3 +254,6 @@ impl Consumers {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

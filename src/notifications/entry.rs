@@ -1,19 +1,22 @@
-//! What is kept of a notification, and under which keys.
+//! What is kept of a notification, and in what form.
 //!
-//! One tree holds everything, so that one batch changes it as a whole. Keys, all numbers big-endian:
+//! One tree holds everything, so that one batch changes it as a whole. sled pays for each key it writes and hardly for
+//! the length of what it writes there, so a person's notifications stand together: the newest with the counts under one
+//! key, which is all that a new one touches, and the older ones in [`chunks`](CHUNK). Keys, all numbers big-endian:
 //!
-//! * `p`, `h`: the consumer's position, and the greatest it ever had;
-//! * `m` user: the person's [`Summary`];
-//! * `e` user seq: a [`Row`]: the entry made of event `seq`, or what is known of it beforehand or afterwards;
-//! * `o` post comment like user seq: entries about a post, a comment (or 0), a like (or 0);
-//! * `f` follow user seq: entries about a follow.
+//! * `p`: the consumer's position;
+//! * `h` user: the [`Summary`] and the newest items, in order;
+//! * `c` user seq: a chunk of older items, in order; `seq` is its first. All chunks are older than the head;
+//! * `n` post comment user seq: this entry is there because a text named the person; `comment` is 0 for the post's own.
+//!   Whom else an entry about something went to is told by the rows, but a text may be edited.
 
 use crate::clock::Timestamp;
 use crate::id::UserId;
 
 pub(super) const POSITION: &[u8] = b"p";
-pub(super) const HIGHEST: &[u8] = b"h";
-pub(super) const SUMMARIES: &[u8] = b"m";
+pub(super) const HEADS: &[u8] = b"h";
+/// Items under one key before they are divided.
+pub(super) const CHUNK: usize = 16;
 
 /// What an entry tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +47,11 @@ impl Story {
         Self::PasswordChanged,
         Self::EmailVerified,
     ];
+
+    /// Whether it is told because a text names somebody.
+    pub(super) fn is_mention(self) -> bool {
+        matches!(self, Self::PostMention | Self::CommentMention)
+    }
 
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|story| *story as u8 == byte)
@@ -76,53 +84,41 @@ pub(super) enum Row {
     ReadAhead,
 }
 
+/// A row and the sequence of its event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) seq: u64,
+    pub(super) row: Row,
+}
+
 const UNREAD: u8 = 0;
 const READ: u8 = 1;
 const GONE: u8 = 2;
 const READ_AHEAD: u8 = 3;
 
-impl Row {
-    pub(super) fn to_bytes(self) -> Vec<u8> {
-        match self {
-            Self::Entry { entry, is_read } => {
-                let mut bytes = Vec::with_capacity(42);
-                bytes.push(if is_read { READ } else { UNREAD });
-                bytes.push(entry.story as u8);
-                for number in [
-                    entry.at.as_millis(),
-                    entry.actor.get(),
-                    entry.post,
-                    entry.comment,
-                    entry.link,
-                ] {
-                    bytes.extend_from_slice(&number.to_be_bytes());
-                }
-                bytes
-            }
-            Self::Gone => vec![GONE],
-            Self::ReadAhead => vec![READ_AHEAD],
-        }
-    }
+/// What an entry is about, to find those about something that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Object {
+    Post(i64),
+    Comment(i64),
+    PostLike(i64),
+    CommentLike(i64),
+    Follow(i64),
+    /// Whatever this person did.
+    Deeds(UserId),
+}
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (state, rest) = bytes.split_first()?;
-        let is_read = match *state {
-            GONE => return Some(Self::Gone),
-            READ_AHEAD => return Some(Self::ReadAhead),
-            state => state == READ,
-        };
-        let (story, rest) = rest.split_first()?;
-        let mut numbers = rest.chunks_exact(8).map(number);
-        let mut next = || numbers.next()?;
-        let entry = Entry {
-            story: Story::from_byte(*story)?,
-            at: Timestamp::from_millis(next()?),
-            actor: next()?.into(),
-            post: next()?,
-            comment: next()?,
-            link: next()?,
-        };
-        Some(Self::Entry { entry, is_read })
+impl Object {
+    /// Whether the entry is about it.
+    pub(super) fn concerns(self, entry: &Entry) -> bool {
+        match self {
+            Self::Post(post) => entry.post == post,
+            Self::Comment(comment) => entry.comment == comment,
+            Self::PostLike(like) => entry.story == Story::PostLike && entry.link == like,
+            Self::CommentLike(like) => entry.story == Story::CommentLike && entry.link == like,
+            Self::Follow(follow) => entry.story == Story::Follow && entry.link == follow,
+            Self::Deeds(actor) => entry.actor == actor,
+        }
     }
 }
 
@@ -133,120 +129,179 @@ pub(super) struct Summary {
     pub(super) total: u64,
     /// Entries that were not read.
     pub(super) unread: u64,
-    /// Rows: entries, and what is kept in place of some.
-    pub(super) rows: u64,
+    /// What stands in place of entries.
+    pub(super) placeholders: u64,
     /// Everything up to this sequence is gone for good.
     pub(super) floor: u64,
     /// Everything up to this sequence was read.
     pub(super) read_through: u64,
+    /// No entry happened before this moment.
+    pub(super) oldest: Timestamp,
 }
 
 impl Summary {
-    pub(super) fn to_bytes(self) -> Vec<u8> {
-        [
-            self.total,
-            self.unread,
-            self.rows,
-            self.floor,
-            self.read_through,
-        ]
-        .map(u64::to_be_bytes)
-        .concat()
+    const BYTES: usize = 48;
+
+    /// Whether that item still counts, and was not read.
+    pub(super) fn is_unread(&self, item: &Item) -> bool {
+        matches!(item.row, Row::Entry { is_read: false, .. }) && item.seq > self.read_through
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut numbers = bytes.chunks_exact(8).map(to_seq);
-        let mut next = || numbers.next()?;
+    /// Whether there may be an entry from before this moment.
+    pub(super) fn has_older(&self, before: Timestamp) -> bool {
+        self.total > 0 && self.oldest < before
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        for number in [
+            self.total,
+            self.unread,
+            self.placeholders,
+            self.floor,
+            self.read_through,
+        ] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes.extend_from_slice(&self.oldest.as_millis().to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut numbers = bytes.chunks_exact(8);
+        let mut next = || to_seq(numbers.next()?);
         Some(Self {
             total: next()?,
             unread: next()?,
-            rows: next()?,
+            placeholders: next()?,
             floor: next()?,
             read_through: next()?,
+            oldest: Timestamp::from_millis(number(numbers.next()?)?),
         })
     }
 }
 
-pub(super) fn summary_key(user: UserId) -> Vec<u8> {
-    [SUMMARIES, &user.get().to_be_bytes()].concat()
+pub(super) fn head_to_bytes(summary: &Summary, items: &[Item]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(Summary::BYTES + items.len() * 50);
+    summary.write(&mut bytes);
+    write_items(items, &mut bytes);
+    bytes
 }
 
-/// The person of a summary's key.
-pub(super) fn summary_user(key: &[u8]) -> Option<UserId> {
-    number(key.get(1..)?).map(UserId::from)
+pub(super) fn head_from_bytes(bytes: &[u8]) -> Option<(Summary, Vec<Item>)> {
+    let (summary, items) = bytes.split_at_checked(Summary::BYTES)?;
+    Some((Summary::read(summary)?, items_from_bytes(items)?))
 }
 
-pub(super) fn row_key(user: UserId, seq: u64) -> Vec<u8> {
-    [b"e", &user.get().to_be_bytes()[..], &seq.to_be_bytes()].concat()
+/// The counts alone.
+pub(super) fn summary_from_bytes(bytes: &[u8]) -> Option<Summary> {
+    Summary::read(bytes.get(..Summary::BYTES)?)
 }
 
-/// What an entry is about: the front part of its key in the index, which every index key of the same object shares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Object {
-    Post {
-        post: i64,
-    },
-    Comment {
-        post: i64,
-        comment: i64,
-    },
-    /// A like, of a post when `comment` is 0.
-    Like {
-        post: i64,
-        comment: i64,
-        like: i64,
-    },
-    Follow {
-        follow: i64,
-    },
+pub(super) fn items_to_bytes(items: &[Item]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(items.len() * 50);
+    write_items(items, &mut bytes);
+    bytes
 }
 
-impl Object {
-    pub(super) fn prefix(self) -> Vec<u8> {
-        let (letter, numbers): (&[u8], &[i64]) = match &self {
-            Self::Post { post } => (b"o", &[*post]),
-            Self::Comment { post, comment } => (b"o", &[*post, *comment]),
-            Self::Like {
-                post,
-                comment,
-                like,
-            } => (b"o", &[*post, *comment, *like]),
-            Self::Follow { follow } => (b"f", &[*follow]),
-        };
-        let mut key = Vec::with_capacity(41);
-        key.extend_from_slice(letter);
-        for number in numbers {
-            key.extend_from_slice(&number.to_be_bytes());
+fn write_items(items: &[Item], bytes: &mut Vec<u8>) {
+    for Item { seq, row } in items {
+        bytes.extend_from_slice(&seq.to_be_bytes());
+        match row {
+            Row::Entry { entry, is_read } => {
+                bytes.push(if *is_read { READ } else { UNREAD });
+                bytes.push(entry.story as u8);
+                for number in [
+                    entry.at.as_millis(),
+                    entry.actor.get(),
+                    entry.post,
+                    entry.comment,
+                    entry.link,
+                ] {
+                    bytes.extend_from_slice(&number.to_be_bytes());
+                }
+            }
+            Row::Gone => bytes.push(GONE),
+            Row::ReadAhead => bytes.push(READ_AHEAD),
         }
-        key
     }
 }
 
-/// The key in the index of what `entry` is about, if anything that can be removed.
-pub(super) fn index_key(user: UserId, seq: u64, entry: &Entry) -> Option<Vec<u8>> {
-    let object = match entry.story {
-        Story::PasswordChanged | Story::EmailVerified => return None,
-        Story::Follow => Object::Follow { follow: entry.link },
-        _ => Object::Like {
-            post: entry.post,
-            comment: entry.comment,
-            like: entry.link,
-        },
-    };
-    let mut key = object.prefix();
-    key.extend_from_slice(&user.get().to_be_bytes());
-    key.extend_from_slice(&seq.to_be_bytes());
-    Some(key)
+pub(super) fn items_from_bytes(mut bytes: &[u8]) -> Option<Vec<Item>> {
+    let mut items = Vec::with_capacity(CHUNK + 1);
+    while let Some((seq, rest)) = bytes.split_first_chunk() {
+        let (state, rest) = rest.split_first()?;
+        let (row, rest) = match *state {
+            GONE => (Row::Gone, rest),
+            READ_AHEAD => (Row::ReadAhead, rest),
+            state => {
+                let (entry, rest) = rest.split_at_checked(41)?;
+                let is_read = state == READ;
+                let entry = entry_from_bytes(entry)?;
+                (Row::Entry { entry, is_read }, rest)
+            }
+        };
+        items.push(Item {
+            seq: u64::from_be_bytes(*seq),
+            row,
+        });
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(items)
 }
 
-/// Whose entry a key of rows or of the index names.
-pub(super) fn owner(key: &[u8]) -> Option<(UserId, u64)> {
-    let (rest, seq) = key.split_last_chunk()?;
+fn entry_from_bytes(bytes: &[u8]) -> Option<Entry> {
+    let (story, rest) = bytes.split_first()?;
+    let mut numbers = rest.chunks_exact(8);
+    let mut next = || number(numbers.next()?);
+    Some(Entry {
+        story: Story::from_byte(*story)?,
+        at: Timestamp::from_millis(next()?),
+        actor: next()?.into(),
+        post: next()?,
+        comment: next()?,
+        link: next()?,
+    })
+}
+
+pub(super) fn head_key(user: UserId) -> Vec<u8> {
+    [HEADS, &user.get().to_be_bytes()].concat()
+}
+
+/// The person of a head's key.
+pub(super) fn head_user(key: &[u8]) -> Option<UserId> {
+    number(key.strip_prefix(HEADS)?).map(UserId::from)
+}
+
+pub(super) fn chunk_key(user: UserId, seq: u64) -> Vec<u8> {
+    [b"c", &user.get().to_be_bytes()[..], &seq.to_be_bytes()].concat()
+}
+
+pub(super) fn chunk_seq(key: &[u8]) -> Option<u64> {
+    key.split_last_chunk()
+        .map(|(_, seq)| u64::from_be_bytes(*seq))
+}
+
+/// What the keys of mentions in a post begin with.
+pub(super) fn post_names(post: i64) -> Vec<u8> {
+    [b"n", &post.to_be_bytes()[..]].concat()
+}
+
+/// What the keys of mentions in a comment begin with.
+pub(super) fn comment_names(post: i64, comment: i64) -> Vec<u8> {
+    [&*post_names(post), &comment.to_be_bytes()].concat()
+}
+
+pub(super) fn name_key(entry: &Entry, user: UserId, seq: u64) -> Vec<u8> {
+    let mut key = comment_names(entry.post, entry.comment);
+    key.extend_from_slice(&user.get().to_be_bytes());
+    key.extend_from_slice(&seq.to_be_bytes());
+    key
+}
+
+/// Whom a key of a mention names.
+pub(super) fn name_user(key: &[u8]) -> Option<UserId> {
+    let (rest, _) = key.split_last_chunk::<8>()?;
     let (_, user) = rest.split_last_chunk()?;
-    Some((
-        UserId::from(i64::from_be_bytes(*user)),
-        u64::from_be_bytes(*seq),
-    ))
+    Some(UserId::from(i64::from_be_bytes(*user)))
 }
 
 pub(super) fn to_seq(bytes: &[u8]) -> Option<u64> {

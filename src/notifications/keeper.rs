@@ -6,16 +6,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Notifications;
-use super::entry::{POSITION, SUMMARIES, summary_user};
-use super::ledger::{Ledger, has_older, read_seq};
-use super::sql::{self, Source};
-use super::stories::{Effect, effect};
+use super::entry::{HEADS, comment_names, head_user, post_names, summary_from_bytes};
+use super::ledger::{Ledger, read_named, read_position};
+use super::shelf::corrupt;
+use super::sql::{self, Made, Source};
+use super::stories::{Effect, Removal, effect};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::{Mark, Topic};
 use crate::eventlog::{Batch, Fault, Record};
-use crate::id::UserId;
-use crate::store::outbox;
+use crate::id::{PostId, UserId};
+use crate::store::ReadTx;
 use crate::tasks::{Tasks, blocking};
 use crate::users;
 
@@ -24,18 +25,20 @@ pub const TOPICS: &[Topic] = &Topic::ALL;
 
 /// Rows read in one go from a table that is told again.
 const PAGE: u32 = 1_000;
+/// People whose notifications are changed in one go, where they may have to be read whole.
+const PEOPLE: u32 = 256;
+/// Removals applied in one go, for the same reason.
+const MAX_REMOVALS: usize = 256;
 /// How often notifications that are too old are looked for; people who look at theirs never see them.
 const PERIOD: Duration = Duration::from_hours(1);
 
 impl Notifications {
     /// The sequence up to which every event is told; `None` when nothing is there.
     pub async fn position(&self) -> Result<Option<u64>> {
-        self.derived
-            .read(|tree| Ok(read_seq(tree, POSITION)?))
-            .await
+        self.derived.read(|tree| Ok(read_position(tree)?)).await
     }
 
-    /// Applies the records and moves the position, both or neither.
+    /// Applies the records and moves the position, both or neither; a long batch in several such steps.
     pub async fn apply(&self, batch: Batch) -> Result<()> {
         let Batch {
             mut after,
@@ -44,17 +47,31 @@ impl Notifications {
         } = batch;
         let effects = blocking(move || effects(&records)).await?;
         let mut gathered = Vec::with_capacity(effects.len());
+        let mut removals = 0;
         for (seq, effect) in effects {
-            let Effect::Forget(user) = effect else {
-                gathered.push((seq, effect));
-                continue;
-            };
-            // What they did is found through the rows, so all that was told before must be there first.
-            let before = after.max(seq - 1);
-            self.apply_effects(after, std::mem::take(&mut gathered), before)
-                .await?;
-            after = before;
-            self.forget(user, seq).await?;
+            if let Effect::Remove(removal) = effect {
+                removals += 1;
+                if removal.is_wide() || removals > MAX_REMOVALS {
+                    // People are found through the rows, and what they were told before must be there first.
+                    let before = after.max(seq - 1);
+                    let effects = std::mem::take(&mut gathered);
+                    self.apply_effects(after, effects, before).await?;
+                    after = before;
+                    removals = 0;
+                }
+                match removal {
+                    Removal::Post(post) => {
+                        self.remove_post(post, seq).await?;
+                        continue;
+                    }
+                    Removal::User(user) => {
+                        self.remove_user(user, seq).await?;
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            gathered.push((seq, effect));
         }
         self.apply_effects(after, gathered, through).await
     }
@@ -62,13 +79,6 @@ impl Notifications {
     /// Tells again, from the rows, of events up to `through`, which then is the position. Those that people marked come
     /// back as they were marked. What no row keeps (that a password was changed) is lost.
     pub async fn rebuild(&self, through: u64) -> Result<()> {
-        let newest = self.store.read(outbox::newest).await?;
-        self.change(move |ledger| {
-            // Whatever the log brings later may have been marked or told before.
-            ledger.expect_again(newest);
-            Ok(())
-        })
-        .await?;
         self.restore_marks().await?;
         for source in Source::ALL {
             self.retell(source, through).await?;
@@ -104,7 +114,7 @@ impl Notifications {
 
     /// Clears away, person by person, what is too old.
     pub(super) async fn age_all(&self) -> Result<()> {
-        let mut from = Some(SUMMARIES.to_vec());
+        let mut from = Some(HEADS.to_vec());
         while let Some(key) = from {
             let before = self.too_old();
             let (people, next) = self
@@ -113,14 +123,15 @@ impl Notifications {
                     let mut people = Vec::new();
                     let mut last = None;
                     let mut seen = 0;
-                    for key in tree.range(key..).keys().take(PAGE as usize) {
-                        let key = key?;
+                    for pair in tree.range(key..).take(PAGE as usize) {
+                        let (key, value) = pair?;
                         seen += 1;
-                        if !key.starts_with(SUMMARIES) {
+                        let Some(user) = head_user(&key) else {
                             return Ok((people, None));
-                        }
-                        if let Some(user) = summary_user(&key)
-                            && has_older(tree, user, before)?
+                        };
+                        if summary_from_bytes(&value)
+                            .ok_or_else(corrupt)?
+                            .has_older(before)
                         {
                             people.push(user);
                         }
@@ -152,14 +163,29 @@ impl Notifications {
         effects: Vec<(u64, Effect)>,
         through: u64,
     ) -> Result<()> {
+        let removals: Vec<Removal> = effects
+            .iter()
+            .filter_map(|(_, effect)| match effect {
+                Effect::Remove(removal) => Some(*removal),
+                _ => None,
+            })
+            .collect();
+        let told = if removals.is_empty() {
+            Vec::new()
+        } else {
+            self.store
+                .read(move |tx| removals.into_iter().map(|gone| told_of(tx, gone)).collect())
+                .await?
+        };
         self.change(move |ledger| {
             if ledger.position()? != Some(after) {
                 return Err(Error::new(Code::Repairing)
                     .with_source("the notifications are not where this batch begins")
                     .into());
             }
+            let mut told = told.into_iter();
             for (seq, effect) in effects {
-                apply_one(ledger, seq, effect)?;
+                apply_one(ledger, seq, effect, &mut told)?;
             }
             ledger.set_position(through);
             Ok(())
@@ -167,8 +193,36 @@ impl Notifications {
         .await
     }
 
-    /// Takes away what a person was told, and what others were told of them.
-    async fn forget(&self, user: UserId, seq: u64) -> Result<()> {
+    /// Takes away what anybody was told about a post and what stands beneath it: its author, those whom its texts name,
+    /// and those who wrote beneath it.
+    async fn remove_post(&self, post: PostId, seq: u64) -> Result<()> {
+        let mut people = self
+            .derived
+            .read(move |tree| Ok(read_named(tree, &post_names(post.get()))?))
+            .await?;
+        people.extend(
+            self.store
+                .read(move |tx| sql::post_author(tx, post))
+                .await?,
+        );
+        self.remove_from(people, Removal::Post(post), seq).await?;
+        let mut place = (false, 0);
+        loop {
+            let some = self
+                .store
+                .read(move |tx| sql::commenters(tx, post, place, PAGE))
+                .await?;
+            let Some((_, last)) = some.last() else {
+                return Ok(());
+            };
+            place = *last;
+            let people = some.into_iter().map(|(author, _)| author).collect();
+            self.remove_from(people, Removal::Post(post), seq).await?;
+        }
+    }
+
+    /// Takes away what a person was told, and what others were told of them and of their posts.
+    async fn remove_user(&self, user: UserId, seq: u64) -> Result<()> {
         self.change(move |ledger| Ok(ledger.mark_all(user, seq, Mark::Deleted)?))
             .await?;
         for source in Source::ALL {
@@ -176,18 +230,52 @@ impl Notifications {
             loop {
                 let made = self
                     .store
-                    .read(move |tx| source.made_by(tx, user, below, PAGE))
+                    .read(move |tx| source.made_by(tx, user, below, PEOPLE))
                     .await?;
-                let Some((last, _)) = made.last() else { break };
-                below = *last;
-                self.change(move |ledger| {
-                    for (_, object) in made {
-                        ledger.remove(object)?;
+                let Some(last) = made.last() else { break };
+                below = last.id;
+                match source {
+                    Source::Posts => {
+                        for post in made {
+                            self.remove_post(post.id.into(), seq).await?;
+                        }
                     }
-                    Ok(())
-                })
-                .await?;
+                    Source::Comments => {
+                        let people = self
+                            .derived
+                            .read(move |tree| {
+                                let mut people = Vec::new();
+                                for Made { id, post, told } in made {
+                                    people.extend(told);
+                                    people.extend(read_named(tree, &comment_names(post, id))?);
+                                }
+                                Ok(people)
+                            })
+                            .await?;
+                        self.remove_from(people, Removal::User(user), seq).await?;
+                    }
+                    Source::Likes | Source::CommentLikes | Source::Follows => {
+                        let people = made.into_iter().flat_map(|made| made.told).collect();
+                        self.remove_from(people, Removal::User(user), seq).await?;
+                    }
+                }
             }
+        }
+        Ok(())
+    }
+
+    async fn remove_from(&self, mut people: Vec<UserId>, gone: Removal, seq: u64) -> Result<()> {
+        people.sort_unstable();
+        people.dedup();
+        for some in people.chunks(PEOPLE as usize) {
+            let some = some.to_vec();
+            self.change(move |ledger| {
+                for user in some {
+                    ledger.remove(user, gone.object(), seq)?;
+                }
+                Ok(())
+            })
+            .await?;
         }
         Ok(())
     }
@@ -294,15 +382,41 @@ fn effects(records: &[Record]) -> Result<Vec<(u64, Effect)>> {
         .collect()
 }
 
-fn apply_one(ledger: &mut Ledger<'_>, seq: u64, effect: Effect) -> Result<(), Fault> {
+/// Who may have been told of something that is gone, but for those whom its text names.
+fn told_of(tx: &ReadTx<'_>, gone: Removal) -> Result<Vec<UserId>> {
+    Ok(match gone {
+        Removal::Comment(comment, _) => sql::told_of_comment(tx, comment)?,
+        Removal::PostLike(_, post) => sql::post_author(tx, post)?.into_iter().collect(),
+        Removal::CommentLike(_, comment) => sql::comment_author(tx, comment)?.into_iter().collect(),
+        Removal::Follow(_, user) => vec![user],
+        // These are too many for one go.
+        Removal::Post(_) | Removal::User(_) => Vec::new(),
+    })
+}
+
+/// Applies an effect; `told` has the people of each removal, in their order.
+fn apply_one(
+    ledger: &mut Ledger<'_>,
+    seq: u64,
+    effect: Effect,
+    told: &mut impl Iterator<Item = Vec<UserId>>,
+) -> Result<(), Fault> {
     match effect {
-        Effect::None | Effect::Forget(_) => {}
+        Effect::None => {}
         Effect::Tell(told) => {
             for (user, entry) in told {
                 ledger.add(user, seq, entry)?;
             }
         }
-        Effect::Remove(object) => ledger.remove(object)?,
+        Effect::Remove(gone) => {
+            let mut people = told.next().unwrap_or_default();
+            if let Removal::Comment(comment, post) = gone {
+                people.extend(ledger.named(&comment_names(post.get(), comment.get()))?);
+            }
+            for user in people {
+                ledger.remove(user, gone.object(), seq)?;
+            }
+        }
         Effect::Mark { user, ids, mark } => {
             for id in ids {
                 ledger.mark(user, id, mark)?;

@@ -5,7 +5,7 @@
 //! by commands, and comes back through the log.
 //!
 //! * `stories`: which event tells whom what;
-//! * `entry`, `ledger`: what is kept, and how it changes;
+//! * `entry`, `shelf`, `ledger`: what is kept, for one person and for all, and how it changes;
 //! * `keeper`: the event log's side;
 //! * `reading`, `wording`: the person's side, in names and texts;
 //! * `commands`, `sql`: marks, and the rows that can be told again.
@@ -17,6 +17,7 @@ mod entry;
 mod keeper;
 mod ledger;
 mod reading;
+mod shelf;
 mod sql;
 mod stories;
 mod wording;
@@ -300,10 +301,14 @@ impl Notifications {
         self.derived
             .write(move |tree| {
                 let _alone = writing.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut ledger = Ledger::open(tree, keep)?;
+                let mut ledger = Ledger::new(tree, keep);
                 change(&mut ledger)?;
                 Ok(ledger.write()?)
             })
             .await
     }
 }
+
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,12 @@
 //! A person's notifications, newest first, singly or in groups.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use sled::Tree;
 
-use super::entry::{Entry, Row, Story, Summary, row_key};
-use super::ledger::{has_older, parse_pair, parse_row, read_summary};
+use super::entry::{self, Entry, Row, Story, Summary};
+use super::shelf::{read_items, read_summary};
 use super::{Filter, Notification, NotificationGroup, Notifications, wording};
 use crate::error::Result;
 use crate::id::{NotificationId, UserId};
@@ -34,8 +35,8 @@ impl Notifications {
         let limit = (page.offset + page.fetch()) as usize;
         let below = seq(page.below());
         let items = self
-            .look(user, move |tree, summary| {
-                items_below(tree, user, summary, below, &filter, limit)
+            .look(user, move |tree, _| {
+                items_below(tree, user, below, &filter, limit)
             })
             .await?;
         let items = items.into_iter().skip(page.offset as usize).collect();
@@ -88,23 +89,18 @@ impl Notifications {
         filter: Filter,
         limit: usize,
     ) -> Result<Vec<Item>> {
-        self.look(user, move |tree, summary| {
-            items_below(tree, user, summary, u64::MAX, &filter, limit)
+        self.look(user, move |tree, _| {
+            items_below(tree, user, u64::MAX, &filter, limit)
         })
         .await
     }
 
     /// Those of these ids that are there.
     pub(super) async fn items(&self, user: UserId, ids: Vec<NotificationId>) -> Result<Vec<Item>> {
-        self.look(user, move |tree, summary| {
-            let mut items = Vec::with_capacity(ids.len());
-            for id in &ids {
-                let seq = seq(id.get());
-                if let Some(value) = tree.get(row_key(user, seq))? {
-                    items.extend(item(seq, parse_row(&value)?, summary));
-                }
-            }
-            Ok(items)
+        self.look(user, move |tree, _| {
+            read_items(tree, user, u64::MAX, ids.len(), |summary, found| {
+                item(found, summary).filter(|item| ids.contains(&id(item.seq).into()))
+            })
         })
         .await
     }
@@ -134,15 +130,16 @@ impl Notifications {
         look: impl Fn(&Tree, &Summary) -> sled::Result<T> + Send + Sync + 'static,
     ) -> Result<T> {
         let before = self.too_old();
-        let look = std::sync::Arc::new(look);
-        let first = std::sync::Arc::clone(&look);
+        let look = Arc::new(look);
+        let first = Arc::clone(&look);
         let seen = self
             .derived
             .read(move |tree| {
-                if has_older(tree, user, before)? {
+                let summary = read_summary(tree, user)?;
+                if summary.has_older(before) {
                     return Ok(None);
                 }
-                Ok(Some(first(tree, &read_summary(tree, user)?)?))
+                Ok(Some(first(tree, &summary)?))
             })
             .await?;
         if let Some(seen) = seen {
@@ -175,31 +172,23 @@ impl Notifications {
 fn items_below(
     tree: &Tree,
     user: UserId,
-    summary: &Summary,
     below: u64,
     filter: &Filter,
     limit: usize,
 ) -> sled::Result<Vec<Item>> {
-    let mut items = Vec::new();
-    let range = row_key(user, summary.floor)..row_key(user, below);
-    for pair in tree.range(range).rev() {
-        if items.len() >= limit {
-            break;
-        }
-        let (seq, row) = parse_pair(pair?)?;
-        items.extend(item(seq, row, summary).filter(|item| filter.wants(item)));
-    }
-    Ok(items)
+    read_items(tree, user, below, limit, |summary, found| {
+        item(found, summary).filter(|item| filter.wants(item))
+    })
 }
 
-fn item(seq: u64, row: Row, summary: &Summary) -> Option<Item> {
-    match row {
-        Row::Entry { entry, is_read } if seq > summary.floor => Some(Item {
-            seq,
+fn item(found: entry::Item, summary: &Summary) -> Option<Item> {
+    match found.row {
+        Row::Entry { entry, .. } => Some(Item {
+            seq: found.seq,
             entry,
-            is_read: is_read || seq <= summary.read_through,
+            is_read: !summary.is_unread(&found),
         }),
-        Row::Entry { .. } | Row::Gone | Row::ReadAhead => None,
+        Row::Gone | Row::ReadAhead => None,
     }
 }
 
@@ -281,7 +270,7 @@ fn describe_group(items: &[Item], people: &HashMap<UserId, Person>) -> Option<No
         .collect();
     let newest = *items.first()?;
     let mut actors: Vec<&Person> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for item in &items {
         if seen.insert(item.entry.actor) {
             actors.extend(people.get(&item.entry.actor));

@@ -2,11 +2,10 @@
 
 use rusqlite::{Row, named_params};
 
-use super::entry::Object;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, Mark};
-use crate::id::UserId;
+use crate::id::{CommentId, PostId, UserId};
 use crate::store::{ReadTx, WriteTx};
 
 /// Up to where all of a person's notifications were marked.
@@ -278,73 +277,134 @@ impl Source {
         }
     }
 
-    /// What `user` made of it, below `id`, newest first.
+    /// What `user` made of it below `id`, newest first: its id, its post, and whom else it was told, but for those whom
+    /// its text names.
     pub(super) fn made_by(
         self,
         tx: &ReadTx<'_>,
         user: UserId,
         id: i64,
         limit: u32,
-    ) -> Result<Vec<(i64, Object)>> {
-        let params = named_params! { ":user": user, ":id": id, ":limit": limit };
-        match self {
-            Self::Posts => tx.all(
-                "SELECT id
+    ) -> Result<Vec<Made>> {
+        let sql = match self {
+            Self::Posts => {
+                "SELECT id, id AS post_id, NULL AS told_id, NULL AS also_told_id
                  FROM posts
                  WHERE author_id = :user AND id < :id
                  ORDER BY id DESC
-                 LIMIT :limit",
-                params,
-                |row| {
-                    let post = row.get("id")?;
-                    Ok((post, Object::Post { post }))
-                },
-            ),
-            Self::Comments => tx.all(
-                "SELECT id, post_id
-                 FROM comments
-                 WHERE author_id = :user AND id < :id
-                 ORDER BY id DESC
-                 LIMIT :limit",
-                params,
-                |row| {
-                    let (comment, post) = (row.get("id")?, row.get("post_id")?);
-                    Ok((comment, Object::Comment { post, comment }))
-                },
-            ),
-            Self::Likes => tx.all(
-                "SELECT id, post_id, 0 AS comment_id
-                 FROM reactions
-                 WHERE user_id = :user AND id < :id
-                 ORDER BY id DESC
-                 LIMIT :limit",
-                params,
-                like,
-            ),
-            Self::CommentLikes => tx.all(
-                "SELECT l.id, c.post_id, l.comment_id
+                 LIMIT :limit"
+            }
+            Self::Comments => {
+                "SELECT c.id, c.post_id, p.author_id AS told_id, parent.author_id AS also_told_id
+                 FROM comments AS c
+                 JOIN posts AS p ON p.id = c.post_id
+                 LEFT JOIN comments AS parent ON parent.id = c.parent_id
+                 WHERE c.author_id = :user AND c.id < :id
+                 ORDER BY c.id DESC
+                 LIMIT :limit"
+            }
+            Self::Likes => {
+                "SELECT r.id, r.post_id, p.author_id AS told_id, NULL AS also_told_id
+                 FROM reactions AS r
+                 JOIN posts AS p ON p.id = r.post_id
+                 WHERE r.user_id = :user AND r.id < :id
+                 ORDER BY r.id DESC
+                 LIMIT :limit"
+            }
+            Self::CommentLikes => {
+                "SELECT l.id, c.post_id, c.author_id AS told_id, NULL AS also_told_id
                  FROM comment_likes AS l
                  JOIN comments AS c ON c.id = l.comment_id
                  WHERE l.user_id = :user AND l.id < :id
                  ORDER BY l.id DESC
-                 LIMIT :limit",
-                params,
-                like,
-            ),
-            Self::Follows => tx.all(
-                "SELECT id
+                 LIMIT :limit"
+            }
+            Self::Follows => {
+                "SELECT id, 0 AS post_id, following_id AS told_id, NULL AS also_told_id
                  FROM follows
                  WHERE follower_id = :user AND id < :id
                  ORDER BY id DESC
-                 LIMIT :limit",
-                params,
-                |row| {
-                    let follow = row.get("id")?;
-                    Ok((follow, Object::Follow { follow }))
-                },
-            ),
-        }
+                 LIMIT :limit"
+            }
+        };
+        tx.all(
+            sql,
+            named_params! { ":user": user, ":id": id, ":limit": limit },
+            |row| {
+                let told: [Option<UserId>; 2] = [row.get("told_id")?, row.get("also_told_id")?];
+                Ok(Made {
+                    id: row.get("id")?,
+                    post: row.get("post_id")?,
+                    told: told.into_iter().flatten().collect(),
+                })
+            },
+        )
     }
+}
+
+/// Something that a person made.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub(super) id: i64,
+    pub(super) post: i64,
+    pub(super) told: Vec<UserId>,
+}
+
+/// Who wrote a post.
+pub(super) fn post_author(tx: &ReadTx<'_>, post: PostId) -> Result<Option<UserId>> {
+    tx.optional(
+        "SELECT author_id FROM posts WHERE id = :post",
+        named_params! { ":post": post },
+        |row| row.get("author_id"),
+    )
+}
+
+/// Who wrote a comment.
+pub(super) fn comment_author(tx: &ReadTx<'_>, comment: CommentId) -> Result<Option<UserId>> {
+    tx.optional(
+        "SELECT author_id FROM comments WHERE id = :comment",
+        named_params! { ":comment": comment },
+        |row| row.get("author_id"),
+    )
+}
+
+/// Who was told of a comment, but for those whom its text names: its author of its likes, and whom it answers.
+pub(super) fn told_of_comment(tx: &ReadTx<'_>, comment: CommentId) -> Result<Vec<UserId>> {
+    tx.all(
+        "SELECT author_id AS told_id FROM comments WHERE id = :comment
+         UNION
+         SELECT p.author_id FROM comments AS c JOIN posts AS p ON p.id = c.post_id WHERE c.id = :comment
+         UNION
+         SELECT p.author_id FROM comments AS c JOIN comments AS p ON p.id = c.parent_id WHERE c.id = :comment",
+        named_params! { ":comment": comment },
+        |row| row.get("told_id"),
+    )
+}
+
+/// A place in the comments of one post: whether removed, and the id.
+pub(super) type CommentPlace = (bool, i64);
+
+/// Who wrote a post's comments after this place, in its order; the places are those of the comments.
+pub(super) fn commenters(
+    tx: &ReadTx<'_>,
+    post: PostId,
+    (is_deleted, id): CommentPlace,
+    limit: u32,
+) -> Result<Vec<(UserId, CommentPlace)>> {
+    tx.all(
+        "SELECT id, is_deleted, author_id
+         FROM comments
+         WHERE post_id = :post AND (is_deleted, id) > (:is_deleted, :id)
+         ORDER BY is_deleted, id
+         LIMIT :limit",
+        named_params! { ":post": post, ":is_deleted": is_deleted, ":id": id, ":limit": limit },
+        |row| {
+            Ok((
+                row.get("author_id")?,
+                (row.get("is_deleted")?, row.get("id")?),
+            ))
+        },
+    )
 }
 
 fn retold(
@@ -357,16 +417,6 @@ fn retold(
         at: row.get("created_at")?,
         event: event(row)?,
     })
-}
-
-fn like(row: &Row<'_>) -> rusqlite::Result<(i64, Object)> {
-    let like = row.get("id")?;
-    let object = Object::Like {
-        post: row.get("post_id")?,
-        comment: row.get("comment_id")?,
-        like,
-    };
-    Ok((like, object))
 }
 
 fn post_mentions(tx: &ReadTx<'_>, post: i64) -> Result<Vec<UserId>> {

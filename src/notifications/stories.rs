@@ -3,7 +3,7 @@
 use super::entry::{Entry, Object, Story};
 use crate::clock::Timestamp;
 use crate::event::{Event, Mark, UserStatus};
-use crate::id::UserId;
+use crate::id::{CommentId, FollowId, PostId, ReactionId, UserId};
 
 /// What an event means for notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) enum Effect {
     /// These people are to be told.
     Tell(Vec<(UserId, Entry)>),
     /// What entries are about is gone, and they go with it.
-    Remove(Object),
+    Remove(Removal),
     /// A person marked some.
     Mark {
         user: UserId,
@@ -26,8 +26,39 @@ pub(super) enum Effect {
         through: u64,
         mark: Mark,
     },
-    /// A person is gone, and all that tells of them goes.
-    Forget(UserId),
+}
+
+/// Something that is gone; who was told of it is found in the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// With everything beneath it.
+    Post(PostId),
+    Comment(CommentId, PostId),
+    PostLike(ReactionId, PostId),
+    CommentLike(ReactionId, CommentId),
+    /// Told to the one who was followed.
+    Follow(FollowId, UserId),
+    /// A person, and all that tells of them.
+    User(UserId),
+}
+
+impl Removal {
+    /// What entries about it look like.
+    pub(super) fn object(self) -> Object {
+        match self {
+            Self::Post(post) => Object::Post(post.get()),
+            Self::Comment(comment, _) => Object::Comment(comment.get()),
+            Self::PostLike(like, _) => Object::PostLike(like.get()),
+            Self::CommentLike(like, _) => Object::CommentLike(like.get()),
+            Self::Follow(follow, _) => Object::Follow(follow.get()),
+            Self::User(user) => Object::Deeds(user),
+        }
+    }
+
+    /// Whether any number of people may have been told of it.
+    pub(super) fn is_wide(self) -> bool {
+        matches!(self, Self::Post(_) | Self::User(_))
+    }
 }
 
 /// The effect of an event that happened at `at`.
@@ -107,37 +138,25 @@ pub(super) fn effect(event: Event, at: Timestamp) -> Effect {
             told.oneself(Story::EmailVerified);
             told.into_effect()
         }
-        Event::PostDeleted { post_id, .. } => Effect::Remove(Object::Post {
-            post: post_id.get(),
-        }),
+        Event::PostDeleted { post_id, .. } => Effect::Remove(Removal::Post(post_id)),
         Event::CommentDeleted {
             comment_id,
             post_id,
             ..
-        } => Effect::Remove(Object::Comment {
-            post: post_id.get(),
-            comment: comment_id.get(),
-        }),
+        } => Effect::Remove(Removal::Comment(comment_id, post_id)),
         Event::LikeRemoved {
             like_id, post_id, ..
-        } => Effect::Remove(Object::Like {
-            post: post_id.get(),
-            comment: 0,
-            like: like_id.get(),
-        }),
+        } => Effect::Remove(Removal::PostLike(like_id, post_id)),
         Event::CommentUnliked {
             like_id,
             comment_id,
-            post_id,
             ..
-        } => Effect::Remove(Object::Like {
-            post: post_id.get(),
-            comment: comment_id.get(),
-            like: like_id.get(),
-        }),
-        Event::UnfollowCreated { follow_id, .. } => Effect::Remove(Object::Follow {
-            follow: follow_id.get(),
-        }),
+        } => Effect::Remove(Removal::CommentLike(like_id, comment_id)),
+        Event::UnfollowCreated {
+            follow_id,
+            following_id,
+            ..
+        } => Effect::Remove(Removal::Follow(follow_id, following_id)),
         Event::NotificationsMarked { user_id, ids, mark } => Effect::Mark {
             user: user_id,
             ids,
@@ -155,7 +174,7 @@ pub(super) fn effect(event: Event, at: Timestamp) -> Effect {
         Event::UserStatusChanged {
             user_id,
             status: UserStatus::Deleted,
-        } => Effect::Forget(user_id),
+        } => Effect::Remove(Removal::User(user_id)),
         Event::PostUpdated { .. }
         | Event::CommentUpdated { .. }
         | Event::UserCreated { .. }

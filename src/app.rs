@@ -18,10 +18,14 @@ use crate::api::{self, Domains, health};
 use crate::auth::{self, Auth};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::consume::Consumers;
 use crate::datadir::DataDir;
+use crate::disk::DiskGuard;
+use crate::eventlog::EventLog;
 use crate::gateway::{Edge, Limits, serve};
 use crate::id::Ids;
 use crate::mail::Mailer;
+use crate::notifications::{self, Notifications};
 use crate::posts::{self, Posts};
 use crate::store::{self, Registry, Store};
 use crate::tasks::Tasks;
@@ -36,6 +40,8 @@ pub struct App {
     setup_link: Option<String>,
     data_dir: DataDir,
     store: Store,
+    log: EventLog,
+    consumers: Consumers,
     tasks: Tasks,
     stopping: CancellationToken,
     serving: tokio::sync::oneshot::Receiver<()>,
@@ -49,6 +55,7 @@ pub fn registry() -> Registry {
     users::register(&mut registry);
     auth::register(&mut registry);
     posts::register(&mut registry);
+    notifications::register(&mut registry);
     registry
 }
 
@@ -76,14 +83,28 @@ impl App {
         )
         .await?;
         let limits = Limits::new(&config.limits);
+        let guard = DiskGuard::new(data_dir.path(), config.store.reserve_bytes);
+        let log = EventLog::new(data_dir.path(), &config.events, guard, clock.clone());
+        let notifications =
+            Notifications::new(store.clone(), &log, clock.clone(), &config.notifications);
+        let consumers = Consumers::new(log.clone(), &store, tasks.clone(), &config.events);
+        log.start(&store, &tasks);
+        consumers.start(notifications.clone());
         let domains = Domains {
             auth: auth.clone(),
             users: Users::new(store.clone(), ids.clone()),
             posts: Posts::new(store.clone(), ids),
+            notifications,
+            log: log.clone(),
+            consumers: consumers.clone(),
             limits: limits.clone(),
         };
         let health = health::Health {
-            probes: Arc::new(vec![("store", health::store_probe(store.clone()))]),
+            probes: Arc::new(vec![
+                ("store", health::store_probe(store.clone())),
+                ("events", health::log_probe(log.clone())),
+                ("consumers", health::consumers_probe(consumers.clone())),
+            ]),
             metrics,
             metrics_token: config.metrics.token.as_deref().map(Into::into),
         };
@@ -117,6 +138,8 @@ impl App {
             setup_link,
             data_dir,
             store,
+            log,
+            consumers,
             tasks,
             stopping,
             serving,
@@ -138,6 +161,11 @@ impl App {
         &self.store
     }
 
+    /// Those who derive from the event log, for tests that wait for them.
+    pub fn consumers(&self) -> &Consumers {
+        &self.consumers
+    }
+
     /// The absolute path of the data.
     pub fn data_dir(&self) -> &Path {
         self.data_dir.path()
@@ -152,11 +180,12 @@ impl App {
         if !self.tasks.stop(Duration::from_secs(2)).await {
             warn!("Some background tasks did not end in time");
         }
-        let store = self.store.clone();
-        if tokio::task::spawn_blocking(move || store.close())
-            .await
-            .is_err()
-        {
+        let (store, log) = (self.store.clone(), self.log.clone());
+        let closed = tokio::task::spawn_blocking(move || {
+            log.close();
+            store.close();
+        });
+        if closed.await.is_err() {
             warn!("The store could not be closed");
         }
         info!("Stopped");

@@ -11,7 +11,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::consume::Consumers;
 use crate::error::{Code, Error};
+use crate::eventlog::EventLog;
 use crate::gateway::Peer;
 use crate::store::Store;
 
@@ -127,6 +129,29 @@ pub fn store_probe(store: Store) -> Probe {
         let room = store.check_room().is_ok();
         let state = serde_json::json!({ "writer": store.is_alive(), "room": room });
         if store.is_alive() {
+            Ok(state)
+        } else {
+            Err(state)
+        }
+    })
+}
+
+/// Whether the event log is open.
+pub fn log_probe(log: EventLog) -> Probe {
+    Arc::new(move || {
+        let reach = *log.reach().borrow();
+        let state = serde_json::json!({
+            "open": log.is_open(), "start": reach.map(|reach| reach.start), "end": reach.map(|reach| reach.end),
+        });
+        if log.is_open() { Ok(state) } else { Err(state) }
+    })
+}
+
+/// Whether all consumers run.
+pub fn consumers_probe(consumers: Consumers) -> Probe {
+    Arc::new(move || {
+        let state = serde_json::json!({ "running": consumers.are_ready() });
+        if consumers.are_ready() {
             Ok(state)
         } else {
             Err(state)

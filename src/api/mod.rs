@@ -6,7 +6,9 @@
 mod admin;
 mod auth;
 mod comments;
+mod events;
 pub mod health;
+mod notifications;
 mod openapi;
 mod paging;
 mod posts;
@@ -19,7 +21,10 @@ use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::auth::Auth;
+use crate::consume::Consumers;
+use crate::eventlog::EventLog;
 use crate::gateway::Limits;
+use crate::notifications::Notifications;
 use crate::posts::Posts;
 use crate::users::Users;
 
@@ -31,6 +36,9 @@ pub struct Domains {
     pub auth: Auth,
     pub users: Users,
     pub posts: Posts,
+    pub notifications: Notifications,
+    pub log: EventLog,
+    pub consumers: Consumers,
     pub limits: Limits,
 }
 
@@ -68,5 +76,7 @@ fn described() -> OpenApiRouter<Domains> {
         .merge(users::routes())
         .merge(posts::routes())
         .merge(comments::routes())
+        .merge(notifications::routes())
         .merge(admin::routes())
+        .merge(events::routes())
 }

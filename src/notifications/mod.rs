@@ -309,6 +309,5 @@ impl Notifications {
     }
 }
 
-
 #[cfg(test)]
 mod tests;

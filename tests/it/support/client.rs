@@ -120,6 +120,14 @@ impl Client {
         Person::from_signed_in(self, &reply, email)
     }
 
+    /// Makes the first admin with the secret of the one-time link.
+    pub(crate) async fn set_up(&self, token: &str, username: &str) -> Person {
+        let email = format!("{username}@example.org");
+        let body = json!({ "token": token, "name": username, "email": email, "username": username, "password": PASSWORD });
+        let reply = self.post("/api/v1/setup", body).await.expect(201);
+        Person::from_signed_in(self, &reply, email)
+    }
+
     /// Logs somebody in anew.
     pub(crate) async fn log_in(&self, person: &Person) -> Person {
         let body = json!({ "identifier": person.username, "password": PASSWORD });

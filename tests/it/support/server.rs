@@ -82,6 +82,29 @@ impl Server {
         Self::open(self.dir, self.config, self.clock).await
     }
 
+    /// Makes the first admin through the one-time link.
+    pub(crate) async fn set_up(&self, username: &str) -> super::Person {
+        let link = self.app.setup_link().unwrap();
+        let (_, token) = link.split_once("token=").unwrap();
+        self.anonymous.set_up(token, username).await
+    }
+
+    /// Stops it, takes a directory of its data away, and starts it again.
+    pub(crate) async fn restart_without(self, name: &str) -> Self {
+        let lost = self.app.data_dir().join(name);
+        self.app.stop().await;
+        std::fs::remove_dir_all(lost).unwrap();
+        Self::open(self.dir, self.config, self.clock).await
+    }
+
+    /// Waits until what is committed has come through the event log to all who derive from it.
+    pub(crate) async fn settle(&self) {
+        assert!(
+            self.app.consumers().settle(super::PATIENCE).await,
+            "the consumers did not keep up"
+        );
+    }
+
     pub(crate) async fn stop(self) {
         self.app.stop().await;
     }

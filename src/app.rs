@@ -31,6 +31,9 @@ use crate::store::{self, Registry, Store};
 use crate::tasks::Tasks;
 use crate::users::{self, Users};
 
+/// How often measurements are summed up: until then each takes memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// How often what has expired is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_mins(10);
 
@@ -113,6 +116,7 @@ impl App {
             .map(|token| format!("{}/setup?token={token}", public_url(&config, address)));
         let stopping = CancellationToken::new();
         keep_house(&tasks, auth.clone(), limits.clone());
+        sum_up(&tasks, health.metrics.clone());
         if let Some(address) = config.metrics.listen {
             serve_metrics(address, health.clone(), &config, &tasks).await?;
         }
@@ -231,6 +235,19 @@ fn keep_house(tasks: &Tasks, auth: Auth, limits: Limits) {
             limits.sweep();
             if let Err(error) = auth.prune().await {
                 warn!(error = %error, causes = error.causes(), "What has expired could not be forgotten; later then");
+            }
+        }
+    });
+}
+
+fn sum_up(tasks: &Tasks, metrics: PrometheusHandle) {
+    let stopping = tasks.stopping().clone();
+    tasks.spawn("metrics upkeep", async move {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => metrics.run_upkeep(),
+                () = stopping.cancelled() => return,
             }
         }
     });

@@ -1,5 +1,7 @@
 //! Posts and likes (contract, section 4).
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -170,7 +172,7 @@ struct TestReply {
     message: &'static str,
     /// What the token says.
     #[schema(value_type = Object)]
-    user_data: Claims,
+    user_data: Arc<Claims>,
 }
 
 /// What the token says, as the original's test route told

@@ -328,7 +328,7 @@ impl Auth {
     }
 
     /// Who a token stands for. Touches no store.
-    pub fn authenticate(&self, token: &str) -> Result<(Claims, Actor)> {
+    pub fn authenticate(&self, token: &str) -> Result<(Arc<Claims>, Actor)> {
         let now = self.shared.ids.now();
         let claims = self.shared.tokens.read(token, now)?;
         let session = self

@@ -13,10 +13,10 @@ use crate::id::UserId;
 use crate::store::Once;
 
 /// What the edge found out about the caller, once a request.
-pub(super) type Identity = Arc<Result<(Claims, Actor)>>;
+pub(super) type Identity = Arc<Result<(Arc<Claims>, Actor)>>;
 
 /// Reads the `Authorization` header. The scheme is not looked at, as in the original: its second word is the token.
-pub(super) fn identify(auth: &Auth, headers: &HeaderMap) -> Result<(Claims, Actor)> {
+pub(super) fn identify(auth: &Auth, headers: &HeaderMap) -> Result<(Arc<Claims>, Actor)> {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -28,7 +28,7 @@ pub(super) fn identify(auth: &Auth, headers: &HeaderMap) -> Result<(Claims, Acto
 /// A person with a valid session; without one the request is answered 401.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    pub claims: Claims,
+    pub claims: Arc<Claims>,
     pub actor: Actor,
 }
 
@@ -53,7 +53,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             .map_err(|refused| Error::new(refused.code()))?;
         let once = parts.extensions.get::<Once>().cloned();
         Ok(Self {
-            claims: claims.clone(),
+            claims: Arc::clone(claims),
             actor: Actor {
                 once,
                 ..actor.clone()

@@ -7,7 +7,8 @@
 //! * `idempotency`: whether it was asked before;
 //! * `extract`: what it says;
 //! * `error`: how a refusal looks;
-//! * `etag`: whether the answer is known already.
+//! * `etag`: whether the answer is known already;
+//! * `measures`: what is counted of it.
 //!
 //! Nothing here knows a domain but `auth`, and no route by name but for its limits.
 
@@ -18,6 +19,7 @@ mod etag;
 mod extract;
 mod idempotency;
 mod limits;
+mod measures;
 mod paths;
 mod real_ip;
 mod request_id;
@@ -32,8 +34,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use metrics::histogram;
-use tower::{Layer, Service};
+use tower::{Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tracing::{Instrument, debug, info, info_span, warn};
@@ -105,26 +106,30 @@ impl Edge {
         let routes = routes
             .route_layer(from_fn(name_route))
             .fallback(|| async { Error::new(Code::NotFound) })
-            .method_not_allowed_fallback(|| async { Error::new(Code::MethodNotAllowed) })
+            .method_not_allowed_fallback(|| async { Error::new(Code::MethodNotAllowed) });
+        // Around the router as a whole rather than by `Router::layer`, which would box each layer for each route.
+        ServiceBuilder::new()
+            .layer(from_fn_with_state(self.clone(), pass))
+            .layer(CompressionLayer::new())
+            .layer(from_fn(etag::tag))
+            .layer(CatchPanicLayer::custom(error::panicked))
+            .layer(from_fn_with_state(self, idempotency::once))
             // Our own limits, per kind of body, hold instead.
             .layer(DefaultBodyLimit::disable())
-            .layer(from_fn_with_state(self.clone(), idempotency::once))
-            .layer(CatchPanicLayer::custom(error::panicked))
-            .layer(from_fn(etag::tag))
-            .layer(CompressionLayer::new());
-        from_fn_with_state(self, pass).layer(routes.into_service())
+            .service(routes.into_service())
     }
 }
 
 /// The route that answered, for metrics.
 #[derive(Clone)]
-struct RouteName(Arc<str>);
+struct RouteName(MatchedPath);
 
 async fn name_route(request: Request, next: Next) -> Response {
     let name = request
         .extensions()
         .get::<MatchedPath>()
-        .map(|path| RouteName(path.as_str().into()));
+        .cloned()
+        .map(RouteName);
     let mut response = next.run(request).await;
     if let Some(name) = name {
         response.extensions_mut().insert(name);
@@ -137,39 +142,46 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
     let id = request_id::of(request.headers());
     let method = request.method().clone();
     paths::rewrite(request.uri_mut());
-    let path = request.uri().path().to_owned();
-    let span = info_span!("request", request.id = %id, http.method = %method, http.path = %path);
+    let uri = request.uri().clone();
+    // The id alone: a span's fields are formatted for every request, the last line's only where it is written.
+    let span = info_span!("request", request.id = %id);
     let mut response = edge.answer(request, next).instrument(span.clone()).await;
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::from_maybe_shared(bytes::Bytes::from(id)) {
         response.headers_mut().insert(request_id::NAME, id);
     }
     let took = started.elapsed();
     let status = response.status();
-    let route = response
-        .extensions()
-        .get::<RouteName>()
-        .map_or_else(|| "none".into(), |name| Arc::clone(&name.0));
-    histogram!(
-        "socialhub_http_request_seconds",
-        "method" => method.as_str().to_owned(), "route" => route.to_string(), "status" => status.as_str().to_owned()
-    )
-    .record(took);
-    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let route = response.extensions_mut().remove::<RouteName>();
+    measures::record(&method, route.as_ref().map(|name| &name.0), status, took);
     span.in_scope(|| {
+        let (path, ms) = (
+            uri.path(),
+            u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        );
+        let (verb, code) = (method.as_str(), status.as_u16());
         if status.is_server_error() {
             info!(
-                http.status = status.as_u16(),
-                ms, "{method} {path} failed with {status}"
+                http.method = verb,
+                http.path = path,
+                http.status = code,
+                ms,
+                "{method} {path} failed with {status}"
             );
         } else if took > SLOW {
             warn!(
-                http.status = status.as_u16(),
-                ms, "{method} {path} took {ms} ms"
+                http.method = verb,
+                http.path = path,
+                http.status = code,
+                ms,
+                "{method} {path} took {ms} ms"
             );
         } else {
             debug!(
-                http.status = status.as_u16(),
-                ms, "{method} {path} {status}"
+                http.method = verb,
+                http.path = path,
+                http.status = code,
+                ms,
+                "{method} {path} {status}"
             );
         }
     });

@@ -1,19 +1,27 @@
 //! One person's notifications in memory, read from the tree as far as needed, and written back as far as changed.
 
-use sled::{Batch, Tree};
+use sled::Tree;
 
+use super::changes::Changes;
 use super::entry::{
-    CHUNK, Entry, Item, Object, Row, Summary, chunk_key, chunk_seq, head_from_bytes, head_key,
-    head_to_bytes, items_from_bytes, items_to_bytes, name_key, summary_from_bytes,
+    CHUNK, Entry, Item, Object, Row, Summary, chunk_key, chunk_seq, digest, head_from_bytes,
+    head_key, head_to_bytes, items_from_bytes, items_to_bytes, name_key, summary_from_bytes,
 };
 use crate::clock::Timestamp;
 use crate::event::Mark;
 use crate::id::UserId;
 
+/// Where and what the tree has of a chunk.
+#[derive(Clone, Copy)]
+struct Stored {
+    /// The sequence in the key.
+    seq: u64,
+    digest: u64,
+}
+
 /// A chunk of items older than the head.
 struct Chunk {
-    /// The sequence in the key under which the tree has it.
-    stored: Option<u64>,
+    stored: Option<Stored>,
     items: Vec<Item>,
     is_changed: bool,
 }
@@ -31,27 +39,34 @@ pub(super) struct Shelf {
     /// The newest items; empty only when there is nothing at all.
     head: Vec<Item>,
     is_changed: bool,
+    /// The digest of what the tree has of the head.
+    stored: u64,
     /// The older items, oldest chunk first, once they were needed.
     older: Option<Vec<Chunk>>,
     /// Chunks that left the head since.
     spilled: Vec<Chunk>,
-    /// Keys of chunks that have nothing left.
-    emptied: Vec<u64>,
+    /// Chunks that have nothing left.
+    emptied: Vec<Stored>,
     /// Keys of mentions that are gone.
     unnamed: Vec<Vec<u8>>,
 }
 
 impl Shelf {
     pub(super) fn read(tree: &Tree, user: UserId) -> sled::Result<Self> {
-        let (summary, head) = match tree.get(head_key(user))? {
-            Some(value) => head_from_bytes(&value).ok_or_else(corrupt)?,
-            None => Default::default(),
-        };
+        let key = head_key(user);
+        let mut stored = 0;
+        let mut summary = Summary::default();
+        let mut head = Vec::new();
+        if let Some(value) = tree.get(&key)? {
+            stored = digest(&key, &value);
+            (summary, head) = head_from_bytes(&value).ok_or_else(corrupt)?;
+        }
         Ok(Self {
             user,
             summary,
             head,
             is_changed: false,
+            stored,
             older: None,
             spilled: Vec::new(),
             emptied: Vec::new(),
@@ -59,27 +74,34 @@ impl Shelf {
         })
     }
 
-    /// Puts what changed into `batch`.
-    pub(super) fn write(&self, batch: &mut Batch) {
+    /// Puts what changed into `changes`.
+    pub(super) fn write(&self, changes: &mut Changes) {
         if self.is_changed {
             let value = head_to_bytes(&self.summary, &self.head);
-            batch.insert(head_key(self.user), value);
+            changes.put(head_key(self.user), value, self.stored);
         }
         let chunks = || self.older.iter().flatten().chain(&self.spilled);
         // All removals first: what one chunk leaves, another may have taken.
-        let moved = chunks()
-            .filter(|chunk| chunk.stored != chunk.first())
-            .filter_map(|chunk| chunk.stored);
-        for key in self.emptied.iter().copied().chain(moved) {
-            batch.remove(chunk_key(self.user, key));
+        let moved = chunks().filter_map(|chunk| {
+            chunk
+                .stored
+                .filter(|stored| chunk.first() != Some(stored.seq))
+        });
+        for stored in self.emptied.iter().copied().chain(moved) {
+            changes.remove(chunk_key(self.user, stored.seq), stored.digest);
         }
         for chunk in chunks().filter(|chunk| chunk.is_changed) {
             if let Some(first) = chunk.first() {
-                batch.insert(chunk_key(self.user, first), items_to_bytes(&chunk.items));
+                let before = chunk
+                    .stored
+                    .filter(|stored| stored.seq == first)
+                    .map_or(0, |stored| stored.digest);
+                let key = chunk_key(self.user, first);
+                changes.put(key, items_to_bytes(&chunk.items), before);
             }
         }
         for key in &self.unnamed {
-            batch.remove(key.as_slice());
+            changes.remove(key.clone(), digest(key, &[]));
         }
     }
 
@@ -373,7 +395,10 @@ impl Shelf {
         for pair in tree.range(range) {
             let (key, value) = pair?;
             older.push(Chunk {
-                stored: Some(chunk_seq(&key).ok_or_else(corrupt)?),
+                stored: Some(Stored {
+                    seq: chunk_seq(&key).ok_or_else(corrupt)?,
+                    digest: digest(&key, &value),
+                }),
                 items: items_from_bytes(&value).ok_or_else(corrupt)?,
                 is_changed: false,
             });
@@ -500,6 +525,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::notifications::changes::is_whole;
     use crate::notifications::entry::Story;
 
     #[derive(Clone, Debug)]
@@ -621,9 +647,10 @@ mod tests {
     }
 
     fn write(tree: &Tree, shelf: &Shelf) {
-        let mut batch = Batch::default();
-        shelf.write(&mut batch);
-        tree.apply_batch(batch).unwrap();
+        let mut changes = Changes::default();
+        shelf.write(&mut changes);
+        changes.apply(tree).unwrap();
+        assert!(is_whole(tree).unwrap());
     }
 
     proptest! {

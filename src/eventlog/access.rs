@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use tokio::sync::Notify;
@@ -18,6 +19,13 @@ pub enum Fault {
     Sled(sled::Error),
     /// Anything else.
     Own(Error),
+}
+
+impl Fault {
+    /// What is read cannot be what was written: the database is to be made anew.
+    pub fn damage() -> Self {
+        Self::Sled(sled::Error::Corruption { at: None, bt: () })
+    }
 }
 
 impl From<sled::Error> for Fault {
@@ -48,6 +56,8 @@ pub(super) struct Access {
     database: RwLock<Option<Database>>,
     trust: Mutex<Trust>,
     shut: Notify,
+    /// How often it was opened.
+    openings: AtomicU64,
 }
 
 impl Access {
@@ -57,11 +67,17 @@ impl Access {
             database: RwLock::default(),
             trust: Mutex::new(Trust::Sound),
             shut: Notify::new(),
+            openings: AtomicU64::new(0),
         }
     }
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// How often the database was opened; another number means that it may be another one.
+    pub(super) fn openings(&self) -> u64 {
+        self.openings.load(Ordering::SeqCst)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -137,6 +153,7 @@ impl Access {
     /// Puts an opened database in place.
     pub(super) fn install(&self, opened: Database) {
         self.renew();
+        self.openings.fetch_add(1, Ordering::SeqCst);
         *self
             .database
             .write()

@@ -140,6 +140,22 @@ impl Database {
         })
     }
 
+    /// Whether there is a record of each of these sequences, which are in order, and none between them.
+    pub(super) fn has_exactly(&self, after: u64, seqs: &[u64]) -> sled::Result<bool> {
+        let Some(last) = seqs.last() else {
+            return Ok(true);
+        };
+        let mut found = Vec::with_capacity(seqs.len());
+        for (_, tree) in &self.topics {
+            let range = (after + 1).to_be_bytes()..=last.to_be_bytes();
+            for key in tree.range(range).keys() {
+                found.push(key_seq(&key?)?);
+            }
+        }
+        found.sort_unstable();
+        Ok(found == seqs)
+    }
+
     pub(super) fn find(&self, topic: Topic, seq: u64) -> sled::Result<Option<Record>> {
         let Some((_, tree)) = self.topics.iter().find(|(known, _)| *known == topic) else {
             return Ok(None);

@@ -1,5 +1,7 @@
 //! A tree beside the log for what somebody derives from it. What is written there is on disk when the log's next batch
 //! is, or later; what a crash takes, the log gives again.
+//!
+//! sled may lose pages of a damaged file without a word. Who derives should be able to tell ([`Fault::damage`]).
 
 use std::sync::Arc;
 
@@ -17,6 +19,11 @@ pub struct Derived {
 impl Derived {
     pub(super) fn new(log: EventLog, name: &'static str) -> Self {
         Self { log, name }
+    }
+
+    /// How often the database was opened; another number than before means that the tree may be another one.
+    pub fn openings(&self) -> u64 {
+        self.log.inner.access.openings()
     }
 
     /// Reads from the tree, off the async threads.

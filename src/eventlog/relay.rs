@@ -21,6 +21,9 @@ use crate::tasks::{Backoff, blocking};
 /// Rows moved at once: one flush each.
 const BATCH: u32 = 2_048;
 
+/// Sequences compared at once.
+const CHECKED: u32 = 16_384;
+
 /// Relays until the process stops; a failure is tried again, ever more rarely.
 pub(super) async fn run(log: EventLog, store: Store, stopping: CancellationToken) {
     let relay = Relay { log, store };
@@ -116,7 +119,11 @@ impl Relay {
         let end = found.map_or(0, |reach| reach.end);
         let kept = self.store.read(move |tx| Kept::read(tx, end)).await?;
         let reach = if let Some(reach) = found {
-            if let Err(reason) = kept.agrees_with(reach, newest.as_ref()) {
+            let mut verdict = kept.agrees_with(reach, newest.as_ref());
+            if verdict.is_ok() && !self.is_whole(reach).await? {
+                verdict = Err("some of its events are missing");
+            }
+            if let Err(reason) = verdict {
                 let inner = Arc::clone(&self.log.inner);
                 return blocking(move || inner.set_aside(reason)).await;
             }
@@ -136,6 +143,28 @@ impl Relay {
             reach.end
         );
         self.read_through().await
+    }
+
+    /// Whether the log has what the outbox has, as far as it says: sled may lose pages of a damaged file without a word.
+    async fn is_whole(&self, reach: Reach) -> Result<bool> {
+        let mut after = reach.start;
+        loop {
+            let seqs = self
+                .store
+                .read(move |tx| outbox::sequences(tx, after, reach.end, CHECKED))
+                .await?;
+            let Some(last) = seqs.last().copied() else {
+                return Ok(true);
+            };
+            let is_whole = self
+                .log
+                .run(move |database| Ok(database.has_exactly(after, &seqs)?))
+                .await?;
+            if !is_whole {
+                return Ok(false);
+            }
+            after = last;
+        }
     }
 
     /// Reads everything once, a piece at a time, so that damage shows now and not when somebody needs it.

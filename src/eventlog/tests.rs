@@ -45,15 +45,17 @@ impl Rig {
         self.store.submit(Emit { at, events }).await.unwrap()
     }
 
-    /// Waits until the log has everything, and returns it.
+    /// Waits until the log has everything, and returns it. The last of some damage may be found only while one reads.
     async fn records(&self) -> Vec<Record> {
         let newest = *self.store.commits().borrow();
-        self.reaches(newest).await;
-        self.log
-            .after(&Topic::ALL, 0, usize::MAX)
-            .await
-            .unwrap()
-            .records
+        loop {
+            self.reaches(newest).await;
+            match self.log.after(&Topic::ALL, 0, usize::MAX).await {
+                Ok(batch) if batch.through >= newest => return batch.records,
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.code(), crate::error::Code::Repairing),
+            }
+        }
     }
 
     async fn reaches(&self, seq: u64) {

@@ -5,6 +5,7 @@
 //! key, which is all that a new one touches, and the older ones in [`chunks`](CHUNK). Keys, all numbers big-endian:
 //!
 //! * `p`: the consumer's position;
+//! * `s`: the sum of [`digest`]s of all that follows, to tell whether something is missing;
 //! * `h` user: the [`Summary`] and the newest items, in order;
 //! * `c` user seq: a chunk of older items, in order; `seq` is its first. All chunks are older than the head;
 //! * `n` post comment user seq: this entry is there because a text named the person; `comment` is 0 for the post's own.
@@ -14,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::id::UserId;
 
 pub(super) const POSITION: &[u8] = b"p";
+pub(super) const SUM: &[u8] = b"s";
 pub(super) const HEADS: &[u8] = b"h";
 /// Items under one key before they are divided.
 pub(super) const CHUNK: usize = 16;
@@ -302,6 +304,23 @@ pub(super) fn name_user(key: &[u8]) -> Option<UserId> {
     let (rest, _) = key.split_last_chunk::<8>()?;
     let (_, user) = rest.split_last_chunk()?;
     Some(UserId::from(i64::from_be_bytes(*user)))
+}
+
+/// A number for a key and its value. Added up over a tree it is another one when an entry is missing or an older one;
+/// nobody's ill will needs to be feared here, so it may be simple, and it must be quick.
+pub(super) fn digest(key: &[u8], value: &[u8]) -> u64 {
+    let mut digest = value.len() as u64;
+    for part in [key, value] {
+        for chunk in part.chunks(8) {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(chunk) {
+                *to = *from;
+            }
+            digest = (digest.rotate_left(5) ^ u64::from_le_bytes(word))
+                .wrapping_mul(0x517c_c1b7_2722_0a95);
+        }
+    }
+    digest ^ (digest >> 32)
 }
 
 pub(super) fn to_seq(bytes: &[u8]) -> Option<u64> {

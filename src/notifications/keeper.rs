@@ -1,11 +1,14 @@
 //! The event log's side: what a consumer needs in order to keep the notifications up to date.
 
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Notifications;
+use super::changes::is_whole;
 use super::entry::{HEADS, comment_names, head_user, post_names, summary_from_bytes};
 use super::ledger::{Ledger, read_named, read_position};
 use super::shelf::corrupt;
@@ -33,9 +36,26 @@ const MAX_REMOVALS: usize = 256;
 const PERIOD: Duration = Duration::from_hours(1);
 
 impl Notifications {
-    /// The sequence up to which every event is told; `None` when nothing is there.
+    /// The sequence up to which every event is told; `None` when nothing is there. Reads everything when the tree was
+    /// opened since the last time, and has it made anew when something is missing.
     pub async fn position(&self) -> Result<Option<u64>> {
-        self.derived.read(|tree| Ok(read_position(tree)?)).await
+        let openings = self.derived.openings();
+        let is_checked = self.checked.load(Ordering::SeqCst) == openings;
+        let writing = Arc::clone(&self.writing);
+        let position = self
+            .derived
+            .read(move |tree| {
+                if !is_checked {
+                    let _alone = writing.lock().unwrap_or_else(PoisonError::into_inner);
+                    if !is_whole(tree)? {
+                        return Err(Fault::damage());
+                    }
+                }
+                Ok(read_position(tree)?)
+            })
+            .await?;
+        self.checked.store(openings, Ordering::SeqCst);
+        Ok(position)
     }
 
     /// Applies the records and moves the position, both or neither; a long batch in several such steps.

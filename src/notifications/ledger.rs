@@ -7,8 +7,9 @@ use std::collections::hash_map::Entry as Place;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
-use sled::{Batch, Tree};
+use sled::Tree;
 
+use super::changes::Changes;
 use super::entry::{Entry, Object, POSITION, name_key, name_user, to_seq};
 use super::shelf::{Shelf, corrupt};
 use crate::clock::Timestamp;
@@ -38,19 +39,19 @@ impl<'t> Ledger<'t> {
 
     /// Writes everything at once. People with more than is kept lose their oldest.
     pub(super) fn write(mut self) -> sled::Result<()> {
-        let mut batch = Batch::default();
+        let mut changes = Changes::default();
         // Before the shelves, which may have lost them again.
         for key in self.named {
-            batch.insert(key, &[]);
+            changes.put(key, Vec::new(), 0);
         }
         for shelf in self.shelves.values_mut() {
             shelf.thin_out(self.tree, self.keep)?;
-            shelf.write(&mut batch);
+            shelf.write(&mut changes);
         }
         if let Some(position) = self.position {
-            batch.insert(POSITION, &position.to_be_bytes());
+            changes.set_position(position);
         }
-        self.tree.apply_batch(batch)
+        changes.apply(self.tree)
     }
 
     /// The consumer's position before anything is written.

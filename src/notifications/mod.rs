@@ -5,13 +5,14 @@
 //! by commands, and comes back through the log.
 //!
 //! * `stories`: which event tells whom what;
-//! * `entry`, `shelf`, `ledger`: what is kept, for one person and for all, and how it changes;
+//! * `entry`, `shelf`, `ledger`, `changes`: what is kept, for one person and for all, and how it changes;
 //! * `keeper`: the event log's side;
 //! * `reading`, `wording`: the person's side, in names and texts;
 //! * `commands`, `sql`: marks, and the rows that can be told again.
 //!
 //! Who runs the consumer is not known here.
 
+mod changes;
 mod commands;
 mod entry;
 mod keeper;
@@ -22,6 +23,7 @@ mod sql;
 mod stories;
 mod wording;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -155,6 +157,8 @@ pub struct Notifications {
     options: config::Notifications,
     /// Held while a ledger is read, changed and written. Taken where blocking is allowed, never across an await.
     writing: Arc<Mutex<()>>,
+    /// The opening of the tree after which it was found to be whole.
+    checked: Arc<AtomicU64>,
 }
 
 /// Adds the domain's commands.
@@ -177,6 +181,7 @@ impl Notifications {
             clock,
             options: options.clone(),
             writing: Arc::default(),
+            checked: Arc::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, Mark};
 use crate::id::{CommentId, PostId, UserId};
+use crate::posts::Visibility;
 use crate::store::{ReadTx, WriteTx};
 
 /// Up to where all of a person's notifications were marked.
@@ -172,6 +173,7 @@ impl Source {
                 )?;
                 for row in rows.iter_mut().filter(|row| row.seq > 0) {
                     let named = post_mentions(tx, row.id)?;
+                    let named = those_who_may_see(tx, row.id.into(), named)?;
                     if let Event::PostCreated { mentions, .. } = &mut row.event {
                         *mentions = named;
                     }
@@ -207,8 +209,11 @@ impl Source {
                 )?;
                 for row in rows.iter_mut().filter(|row| row.seq > 0) {
                     let named = comment_mentions(tx, row.id)?;
-                    if let Event::CommentCreated { mentions, .. } = &mut row.event {
-                        *mentions = named;
+                    if let Event::CommentCreated {
+                        mentions, post_id, ..
+                    } = &mut row.event
+                    {
+                        *mentions = those_who_may_see(tx, *post_id, named)?;
                     }
                 }
                 Ok(rows)
@@ -417,6 +422,27 @@ fn retold(
         at: row.get("created_at")?,
         event: event(row)?,
     })
+}
+
+/// Those of `people` who may see a post, as the event would have had them.
+fn those_who_may_see(
+    tx: &ReadTx<'_>,
+    post: PostId,
+    mut people: Vec<UserId>,
+) -> Result<Vec<UserId>> {
+    let (author, visibility): (UserId, Visibility) = tx.one(
+        "SELECT author_id, visibility FROM posts WHERE id = :post",
+        named_params! { ":post": post },
+        |row| Ok((row.get("author_id")?, row.get("visibility")?)),
+    )?;
+    let mut refused = Vec::new();
+    for person in &people {
+        if *person != author && !visibility.allows_viewer(tx, *person, author)? {
+            refused.push(*person);
+        }
+    }
+    people.retain(|person| !refused.contains(person));
+    Ok(people)
 }
 
 fn post_mentions(tx: &ReadTx<'_>, post: i64) -> Result<Vec<UserId>> {

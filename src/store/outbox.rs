@@ -48,6 +48,19 @@ pub fn after(tx: &ReadTx<'_>, seq: u64, limit: u32) -> Result<Vec<OutboxRow>> {
     )
 }
 
+/// The sequences in `after..=last`, in order.
+pub fn sequences(tx: &ReadTx<'_>, after: u64, last: u64, limit: u32) -> Result<Vec<u64>> {
+    tx.all(
+        "SELECT seq
+         FROM outbox
+         WHERE seq > :after AND seq <= :last
+         ORDER BY seq
+         LIMIT :limit",
+        named_params! { ":after": after, ":last": last, ":limit": limit },
+        |row| row.get("seq"),
+    )
+}
+
 /// The oldest and the newest sequence that are kept, if any.
 pub fn span(tx: &ReadTx<'_>) -> Result<Option<(u64, u64)>> {
     let first = tx.optional("SELECT seq FROM outbox ORDER BY seq LIMIT 1", [], |row| {

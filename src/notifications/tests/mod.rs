@@ -1,17 +1,16 @@
-//! Notifications over a real store and a real log.
+//! Notifications over a real store and a real log; in place of the consumer's task, the rig hands over the batches.
 
-use std::collections::BTreeMap;
+mod history;
+mod loss;
+
 use std::time::Duration;
 
-use proptest::prelude::*;
-use proptest::test_runner::{Config as Cases, TestRunner};
 use tempfile::TempDir;
 
-use super::stories::{Effect, effect};
 use super::*;
-use crate::consume::Consumers;
 use crate::disk::DiskGuard;
 use crate::event::{Event, UserStatus};
+use crate::eventlog::Batch;
 use crate::page::Page;
 use crate::store::testing::{self, Emit, Execute};
 use crate::tasks::Tasks;
@@ -25,7 +24,6 @@ struct Rig {
     store: Store,
     log: EventLog,
     tasks: Tasks,
-    consumers: Consumers,
     notifications: Notifications,
     clock: Clock,
     dir: TempDir,
@@ -64,13 +62,10 @@ impl Rig {
             clock.clone(),
             &config::Notifications::default(),
         );
-        let consumers = Consumers::new(log.clone(), &store, tasks.clone(), &options);
-        consumers.start(notifications.clone());
         Self {
             store,
             log,
             tasks,
-            consumers,
             notifications,
             clock,
             dir,
@@ -91,8 +86,47 @@ impl Rig {
         seqs
     }
 
+    /// Hands over everything, a few events at a time.
     async fn settle(&self) {
-        assert!(self.consumers.settle(PATIENCE).await, "consumers keep up");
+        let newest = *self.store.commits().borrow();
+        let all = async {
+            loop {
+                match self.hand_over(newest).await {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(error) => {
+                        assert_eq!(error.code(), Code::Repairing);
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, all).await;
+        in_time.expect("notifications keep up");
+    }
+
+    /// One step; true when everything up to `newest` is done.
+    async fn hand_over(&self, newest: u64) -> Result<bool> {
+        let mut reach = self.log.reach();
+        let there = reach.wait_for(|reach| reach.is_some_and(|reach| reach.end >= newest));
+        let start = there.await.unwrap().map_or(0, |reach| reach.start);
+        let position = self.notifications.position().await?;
+        let Some(position) = position.filter(|position| *position >= start) else {
+            self.notifications.rebuild(start).await?;
+            return Ok(false);
+        };
+        if position < newest {
+            let batch = self.log.after(TOPICS, position, 7).await?;
+            self.notifications.apply(batch).await?;
+        }
+        Ok(position >= newest)
+    }
+
+    /// Lets everything from sequence `from` on come again.
+    async fn replay(&self, from: u64) {
+        let position = self.notifications.position().await.unwrap().unwrap();
+        let back = Batch::empty(position, position.min(from - 1));
+        self.notifications.apply(back).await.unwrap();
     }
 
     async fn list(&self, user: i64) -> Vec<Notification> {
@@ -419,7 +453,7 @@ async fn marks_are_for_ones_own_and_for_good() {
     assert_eq!(marked.await.unwrap(), 1);
 
     rig.settle().await;
-    rig.consumers.replay(NAME, 1).await.unwrap();
+    rig.replay(1).await;
     rig.settle().await;
     assert_eq!((rig.unread(1).await, rig.list(1).await.len()), (2, 4));
 
@@ -548,335 +582,4 @@ async fn what_is_too_old_or_too_much_is_gone() {
     let kept = rig.notifications.newest(1.into(), filter, usize::MAX);
     assert_eq!(kept.await.unwrap().len() as u64, unread);
     rig.stop().await;
-}
-
-/// The rows and the events tell the same, with the same ids.
-#[tokio::test]
-async fn what_the_log_forgot_is_told_again_from_the_rows() {
-    let rig = Rig::new().await;
-    let seqs = rig
-        .emit([
-            posted(11, 1, &[]),
-            posted(12, 2, &[5]),
-            commented(21, 2, None, &[]),
-            commented(23, 4, Some(2), &[5]),
-            liked(31, 11, 2),
-            liked(32, 11, 3),
-            comment_liked(41, 21, 3),
-            followed(51, 3, 1),
-            // No longer so when all is lost.
-            liked(33, 12, 4),
-            unliked(33, 12, 4),
-        ])
-        .await;
-    let [
-        own,
-        named,
-        comment,
-        reply,
-        like,
-        other,
-        comment_like,
-        follow,
-        taken,
-        _,
-    ] = seqs[..]
-    else {
-        panic!("as many as were emitted");
-    };
-    rig.execute(&[
-        "DELETE FROM comments WHERE id IN (24)",
-        "DELETE FROM comments WHERE id IN (22)",
-        "DELETE FROM posts WHERE id IN (13, 14)",
-        &format!("UPDATE posts SET event_seq = iif(id = 11, {own}, {named})"),
-        &format!("UPDATE comments SET event_seq = iif(id = 21, {comment}, {reply})"),
-        &format!(
-            "INSERT INTO reactions (id, post_id, user_id, value, created_at, event_seq)
-             VALUES (31, 11, 2, 1, 1700000000000, {like}), (32, 11, 3, 1, 1700000000000, {other}),
-                 (33, 12, 4, 0, 1700000000000, {taken})"
-        ),
-        &format!("INSERT INTO comment_likes VALUES (41, 21, 3, 1, 1700000000000, {comment_like})"),
-        &format!("INSERT INTO follows VALUES (51, 3, 1, 1, 1700000000000, {follow})"),
-    ])
-    .await;
-    let user = UserId::from(1);
-    let id = |seq: u64| NotificationId::from(seq.cast_signed());
-    rig.notifications
-        .mark_one_read(user, id(like))
-        .await
-        .unwrap();
-    rig.notifications.remove(user, id(other)).await.unwrap();
-    rig.emit([liked(34, 11, 4)]).await;
-    let mut before = Vec::new();
-    for user in 1..=5 {
-        before.push((rig.list(user).await, rig.unread(user).await));
-    }
-    assert_eq!(before[0].0.len(), 6);
-
-    rig.execute(&[&format!("DELETE FROM outbox WHERE seq <= {}", seqs[9])])
-        .await;
-    let rig = rig
-        .restart(|dir| std::fs::remove_dir_all(dir.join("events")).unwrap())
-        .await;
-    for (user, before) in (1..=5).zip(before) {
-        assert_eq!(
-            (rig.list(user).await, rig.unread(user).await),
-            before,
-            "person {user}"
-        );
-    }
-    rig.stop().await;
-}
-
-/// What people and the server may do, in small numbers.
-#[derive(Clone, Debug)]
-enum Step {
-    Happens(Event),
-    Read(i64, usize),
-    Remove(i64, usize),
-    Take(i64),
-    ReadAll(i64),
-    RemoveAll(i64),
-    Replay(u64),
-    LoseEverything,
-}
-
-fn happening() -> impl Strategy<Value = Event> {
-    let (person, post, comment) = (1..6_i64, 11..15_i64, 21..25_i64);
-    let link = 100..112_i64;
-    let mentions = prop::collection::vec(1..6_i64, 0..3);
-    prop_oneof![
-        1 => (post.clone(), mentions.clone())
-            .prop_map(|(post, named)| posted(post, post - 10, &named)),
-        1 => (comment.clone(), mentions).prop_map(|(comment, named)| {
-            commented(comment, comment_author(comment), parent_author(comment), &named)
-        }),
-        4 => (link.clone(), post.clone(), person.clone()).prop_map(|(l, p, a)| liked(l, p, a)),
-        2 => (link.clone(), post.clone(), person.clone()).prop_map(|(l, p, a)| unliked(l, p, a)),
-        2 => (link.clone(), comment.clone(), person.clone()).prop_map(|(l, c, a)| comment_liked(l, c, a)),
-        1 => (link.clone(), comment.clone(), person.clone()).prop_map(|(l, c, a)| {
-            Event::CommentUnliked {
-                like_id: l.into(),
-                comment_id: c.into(),
-                post_id: 11.into(),
-                author_id: a.into(),
-            }
-        }),
-        2 => (link.clone(), person.clone(), person.clone()).prop_map(|(l, a, b)| followed(l, a, b)),
-        1 => (link, person.clone(), person).prop_map(|(l, a, b)| unfollowed(l, a, b)),
-        1 => post.prop_map(post_deleted),
-        1 => comment.prop_map(comment_deleted),
-    ]
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let person = || 1..6_i64;
-    prop_oneof![
-        20 => happening().prop_map(Step::Happens),
-        3 => (person(), 0..30_usize).prop_map(|(user, n)| Step::Read(user, n)),
-        3 => (person(), 0..30_usize).prop_map(|(user, n)| Step::Remove(user, n)),
-        1 => person().prop_map(Step::Take),
-        1 => person().prop_map(Step::ReadAll),
-        1 => person().prop_map(Step::RemoveAll),
-        2 => (1..100_u64).prop_map(Step::Replay),
-        1 => Just(Step::LoseEverything),
-    ]
-}
-
-/// Reads the whole history from the start, in the simplest way: each person's notifications, and whether they are read.
-fn expected(history: &[(u64, Event)]) -> BTreeMap<i64, BTreeMap<u64, bool>> {
-    let mut lists: BTreeMap<i64, BTreeMap<u64, (Event, bool)>> = BTreeMap::new();
-    for (seq, event) in history {
-        let is_gone = |told: &Event| match (event, told) {
-            (Event::PostDeleted { post_id, .. }, told) => post_of(told) == Some(post_id.get()),
-            (
-                Event::CommentDeleted { comment_id, .. },
-                Event::CommentCreated { comment_id: id, .. }
-                | Event::CommentLiked { comment_id: id, .. },
-            ) => comment_id == id,
-            (
-                Event::LikeRemoved {
-                    like_id, post_id, ..
-                },
-                Event::LikeCreated {
-                    like_id: id,
-                    post_id: post,
-                    ..
-                },
-            ) => (like_id, post_id) == (id, post),
-            (
-                Event::CommentUnliked {
-                    like_id,
-                    comment_id,
-                    ..
-                },
-                Event::CommentLiked {
-                    like_id: id,
-                    comment_id: comment,
-                    ..
-                },
-            ) => (like_id, comment_id) == (id, comment),
-            (
-                Event::UnfollowCreated {
-                    follow_id,
-                    following_id,
-                    ..
-                },
-                Event::FollowCreated {
-                    follow_id: id,
-                    following_id: following,
-                    ..
-                },
-            ) => (follow_id, following_id) == (id, following),
-            _ => false,
-        };
-        for list in lists.values_mut() {
-            list.retain(|_, (told, _)| !is_gone(told));
-        }
-        match effect(event.clone(), START) {
-            Effect::Tell(told) => {
-                for (user, _) in told {
-                    let list = lists.entry(user.get()).or_default();
-                    list.insert(*seq, (event.clone(), false));
-                }
-            }
-            Effect::Mark { user, ids, mark } => {
-                let list = lists.entry(user.get()).or_default();
-                for id in ids {
-                    mark_in_model(list, |seq| seq == id, mark);
-                }
-            }
-            Effect::MarkAll {
-                user,
-                through,
-                mark,
-            } => {
-                let list = lists.entry(user.get()).or_default();
-                mark_in_model(list, |seq| seq <= through, mark);
-            }
-            Effect::None | Effect::Remove(_) => {}
-        }
-    }
-    lists
-        .into_iter()
-        .map(|(user, list)| {
-            let read = list.into_iter().map(|(seq, (_, is_read))| (seq, is_read));
-            (user, read.collect())
-        })
-        .collect()
-}
-
-fn mark_in_model(
-    list: &mut BTreeMap<u64, (Event, bool)>,
-    is_meant: impl Fn(u64) -> bool,
-    mark: Mark,
-) {
-    match mark {
-        Mark::Deleted => list.retain(|seq, _| !is_meant(*seq)),
-        Mark::Read => {
-            for (_, (_, is_read)) in list.iter_mut().filter(|(seq, _)| is_meant(**seq)) {
-                *is_read = true;
-            }
-        }
-    }
-}
-
-fn post_of(event: &Event) -> Option<i64> {
-    match event {
-        Event::PostCreated { post_id, .. }
-        | Event::CommentCreated { post_id, .. }
-        | Event::LikeCreated { post_id, .. }
-        | Event::CommentLiked { post_id, .. } => Some(post_id.get()),
-        _ => None,
-    }
-}
-
-async fn history(store: &Store) -> Vec<(u64, Event)> {
-    let rows = store
-        .read(|tx| crate::store::outbox::after(tx, 0, 10_000))
-        .await
-        .unwrap();
-    rows.into_iter()
-        .map(|row| (row.seq, crate::event::from_envelope(&row.envelope).unwrap()))
-        .collect()
-}
-
-/// What it was about may go while one looks at it.
-fn unless_gone(outcome: Result<()>) {
-    if let Err(error) = outcome {
-        assert_eq!(error.code(), Code::NotificationNotFound);
-    }
-}
-
-async fn take(rig: Rig, step: Step) -> Rig {
-    let notifications = &rig.notifications;
-    match step {
-        Step::Happens(event) => {
-            let events = vec![event];
-            rig.store.submit(Emit { at: START, events }).await.unwrap();
-        }
-        Step::Read(user, n) => {
-            if let Some(one) = rig.list(user).await.get(n) {
-                unless_gone(notifications.mark_one_read(user.into(), one.id).await);
-            }
-        }
-        Step::Remove(user, n) => {
-            if let Some(one) = rig.list(user).await.get(n) {
-                unless_gone(notifications.remove(user.into(), one.id).await);
-            }
-        }
-        Step::Take(user) => drop(notifications.take_unread(user.into(), 5).await.unwrap()),
-        Step::ReadAll(user) => drop(notifications.mark_all_read(user.into()).await.unwrap()),
-        Step::RemoveAll(user) => notifications.remove_all(user.into()).await.unwrap(),
-        Step::Replay(from) => rig.consumers.replay(NAME, from).await.unwrap(),
-        Step::LoseEverything => {
-            let lose = |dir: &std::path::Path| {
-                std::fs::remove_dir_all(dir.join("events")).unwrap();
-            };
-            return rig.restart(lose).await;
-        }
-    }
-    rig
-}
-
-#[test]
-fn whatever_happens_lists_and_counts_are_those_of_the_history() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    let steps = prop::collection::vec(step(), 1..80);
-    let mut runner = TestRunner::new(Cases {
-        cases: 24,
-        failure_persistence: None,
-        ..Cases::default()
-    });
-    runner
-        .run(&steps, |steps| {
-            runtime.block_on(async {
-                let mut rig = Rig::new().await;
-                rig.settle().await;
-                for step in steps {
-                    rig = take(rig, step).await;
-                }
-                rig.settle().await;
-                let expected = expected(&history(&rig.store).await);
-                for user in 1..6 {
-                    let list: BTreeMap<u64, bool> = rig
-                        .list(user)
-                        .await
-                        .into_iter()
-                        .map(|one| (one.id.get().cast_unsigned(), one.is_read))
-                        .collect();
-                    let expected = expected.get(&user).cloned().unwrap_or_default();
-                    let unread = expected.values().filter(|is_read| !**is_read).count() as u64;
-                    assert_eq!(list, expected, "person {user}");
-                    assert_eq!(rig.unread(user).await, unread, "person {user}");
-                }
-                rig.stop().await;
-            });
-            Ok(())
-        })
-        .unwrap();
 }

@@ -1,0 +1,129 @@
+//! What is derived may be lost in any way, and comes back.
+
+use super::*;
+
+/// sled does not always say when it lost something.
+#[tokio::test]
+async fn a_damaged_file_costs_nobody_a_notification() {
+    let mut rig = Rig::new().await;
+    rig.emit((0..1_500).map(|n| match n % 3 {
+        0 => liked(1_000 + n, 11 + n % 4, 5),
+        1 => followed(1_000 + n, 5, 1 + n % 4),
+        _ => posted(11 + n % 4, 1 + n % 4, &[5]),
+    }))
+    .await;
+    // The last of the damage may be found only while one reads.
+    let all = async |rig: &Rig| {
+        let mut all = Vec::new();
+        let mut user = 1;
+        while user <= 5 {
+            let list =
+                rig.notifications
+                    .list(UserId::from(user), Page::first(100), Filter::default());
+            let count = rig.notifications.unread_count(UserId::from(user));
+            if let (Ok(list), Ok(count)) = (list.await, count.await) {
+                all.push((list.items, count));
+                user += 1;
+            } else {
+                rig.settle().await;
+                all.clear();
+                user = 1;
+            }
+        }
+        all
+    };
+    let before = all(&rig).await;
+    for wound in 0..16 {
+        rig = rig
+            .restart(|dir| {
+                let db = dir.join("events/db");
+                let mut bytes = std::fs::read(&db).unwrap();
+                let from = wound * bytes.len() / 16;
+                for (i, byte) in bytes.iter_mut().enumerate().skip(from).take(700) {
+                    *byte = u8::try_from(i.wrapping_mul(31) % 251).unwrap();
+                }
+                std::fs::write(&db, bytes).unwrap();
+            })
+            .await;
+        assert_eq!(all(&rig).await, before, "wound {wound}");
+    }
+    rig.stop().await;
+}
+
+/// The rows and the events tell the same, with the same ids.
+#[tokio::test]
+async fn what_the_log_forgot_is_told_again_from_the_rows() {
+    let rig = Rig::new().await;
+    let seqs = rig
+        .emit([
+            posted(11, 1, &[]),
+            posted(12, 2, &[5]),
+            commented(21, 2, None, &[]),
+            commented(23, 4, Some(2), &[5]),
+            liked(31, 11, 2),
+            liked(32, 11, 3),
+            comment_liked(41, 21, 3),
+            followed(51, 3, 1),
+            // No longer so when all is lost.
+            liked(33, 12, 4),
+            unliked(33, 12, 4),
+        ])
+        .await;
+    let [
+        own,
+        named,
+        comment,
+        reply,
+        like,
+        other,
+        comment_like,
+        follow,
+        taken,
+        _,
+    ] = seqs[..]
+    else {
+        panic!("as many as were emitted");
+    };
+    rig.execute(&[
+        "DELETE FROM comments WHERE id IN (24)",
+        "DELETE FROM comments WHERE id IN (22)",
+        "DELETE FROM posts WHERE id IN (13, 14)",
+        &format!("UPDATE posts SET event_seq = iif(id = 11, {own}, {named})"),
+        &format!("UPDATE comments SET event_seq = iif(id = 21, {comment}, {reply})"),
+        &format!(
+            "INSERT INTO reactions (id, post_id, user_id, value, created_at, event_seq)
+             VALUES (31, 11, 2, 1, 1700000000000, {like}), (32, 11, 3, 1, 1700000000000, {other}),
+                 (33, 12, 4, 0, 1700000000000, {taken})"
+        ),
+        &format!("INSERT INTO comment_likes VALUES (41, 21, 3, 1, 1700000000000, {comment_like})"),
+        &format!("INSERT INTO follows VALUES (51, 3, 1, 1, 1700000000000, {follow})"),
+    ])
+    .await;
+    let user = UserId::from(1);
+    let id = |seq: u64| NotificationId::from(seq.cast_signed());
+    rig.notifications
+        .mark_one_read(user, id(like))
+        .await
+        .unwrap();
+    rig.notifications.remove(user, id(other)).await.unwrap();
+    rig.emit([liked(34, 11, 4)]).await;
+    let mut before = Vec::new();
+    for user in 1..=5 {
+        before.push((rig.list(user).await, rig.unread(user).await));
+    }
+    assert_eq!(before[0].0.len(), 6);
+
+    rig.execute(&[&format!("DELETE FROM outbox WHERE seq <= {}", seqs[9])])
+        .await;
+    let rig = rig
+        .restart(|dir| std::fs::remove_dir_all(dir.join("events")).unwrap())
+        .await;
+    for (user, before) in (1..=5).zip(before) {
+        assert_eq!(
+            (rig.list(user).await, rig.unread(user).await),
+            before,
+            "person {user}"
+        );
+    }
+    rig.stop().await;
+}

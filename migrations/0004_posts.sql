@@ -56,7 +56,7 @@ CREATE TABLE reactions (
     user_id    INTEGER NOT NULL REFERENCES users (id),
     value      INTEGER NOT NULL CHECK (value IN (-1, 0, 1)),
     created_at INTEGER NOT NULL,
-    event_seq  INTEGER, -- of like.created; null until the first like
+    event_seq  INTEGER, -- of like.created; null until the first like, negative once that was taken back
     UNIQUE (post_id, user_id)
 ) STRICT;
 
@@ -106,7 +106,7 @@ CREATE TABLE comment_likes (
     user_id    INTEGER NOT NULL REFERENCES users (id),
     is_active  INTEGER NOT NULL CHECK (is_active IN (0, 1)),
     created_at INTEGER NOT NULL,
-    event_seq  INTEGER NOT NULL,
+    event_seq  INTEGER NOT NULL, -- of comment.liked; negative once that was taken back
     UNIQUE (comment_id, user_id)
 ) STRICT;
 

@@ -93,6 +93,7 @@ impl App {
         let consumers = Consumers::new(log.clone(), &store, tasks.clone(), &config.events);
         log.start(&store, &tasks);
         consumers.start(notifications.clone());
+        notifications.start(&tasks);
         let domains = Domains {
             auth: auth.clone(),
             users: Users::new(store.clone(), ids.clone()),

@@ -1,7 +1,7 @@
 //! The HTTP routes: thin, one file per noun. Each extracts, asks one domain once, and answers.
 //!
 //! They are written under `/api/v1`; the original's prefixes lead to them as well (see `gateway::paths`). What they take
-//! and give is described where it is declared, and [`openapi`] is generated from that.
+//! and give is described where it is declared, and [`mod@openapi`] is generated from that.
 
 mod admin;
 mod auth;

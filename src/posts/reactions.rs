@@ -139,7 +139,7 @@ impl Command for SetReaction {
                     author_id: self.user_id,
                     recipient_id: stub.author_id,
                 };
-                event_seq = Some(tx.emit(self.at, event)?);
+                event_seq = Some(i64::try_from(tx.emit(self.at, event)?).map_err(Error::internal)?);
             }
             if before == Value::Liked {
                 let event = Event::LikeRemoved {
@@ -148,6 +148,8 @@ impl Command for SetReaction {
                     author_id: self.user_id,
                 };
                 tx.emit(self.at, event)?;
+                // Taken back, it is not to be told again, not even when notifications are rebuilt from rows.
+                event_seq = event_seq.map(|seq| -seq.abs());
             }
             let row = sql::Reaction {
                 id,

@@ -287,8 +287,8 @@ pub(super) struct Reaction {
     /// Like (1), dislike (-1), neither any more (0).
     pub(super) value: i64,
     pub(super) created_at: Timestamp,
-    /// Of the first like.
-    pub(super) event_seq: Option<u64>,
+    /// Of the first like; negative once that was taken back.
+    pub(super) event_seq: Option<i64>,
 }
 
 pub(super) fn find_reaction(

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Daemon, Server};
+use crate::support::{Daemon, Server, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_post_is_read_and_liked_by_another_person() {
@@ -27,6 +27,15 @@ async fn a_post_is_read_and_liked_by_another_person() {
 async fn the_daemon_says_where_it_is_and_stops_when_asked() {
     let mut daemon = Daemon::start().await;
     assert!(daemon.setup_link().unwrap().contains("/setup?token="));
-    daemon.client().get("/readyz").await.expect(200);
+    let client = daemon.client();
+    eventually("all parts are ready", || async {
+        client
+            .get("/readyz")
+            .await
+            .status
+            .is_success()
+            .then_some(())
+    })
+    .await;
     assert_eq!(daemon.terminate().await.code(), Some(0));
 }

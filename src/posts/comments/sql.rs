@@ -299,9 +299,11 @@ pub(super) fn insert_like(
     Ok(())
 }
 
+/// Takes a like back or gives it again; either way it is not to be told (again), not even when notifications are rebuilt
+/// from rows, so its event's sequence turns negative.
 pub(super) fn set_like(tx: &WriteTx<'_>, id: ReactionId, is_active: bool) -> Result<()> {
     tx.execute(
-        "UPDATE comment_likes SET is_active = :is_active WHERE id = :id",
+        "UPDATE comment_likes SET is_active = :is_active, event_seq = -ABS(event_seq) WHERE id = :id",
         named_params! { ":id": id, ":is_active": is_active },
     )?;
     Ok(())

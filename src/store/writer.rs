@@ -244,7 +244,7 @@ impl Writer {
         // Ours is the last connection to go: leave a file without a log beside it.
         if let Err(error) = self
             .connection
-            .execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")
+            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")
         {
             error!(error = %error, "The last checkpoint failed; the next start will make it");
         }

@@ -2,5 +2,7 @@
 
 mod support;
 
+mod counts;
+mod determinism;
 mod notifications;
 mod smoke;

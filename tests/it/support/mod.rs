@@ -7,6 +7,8 @@
 
 mod client;
 mod daemon;
+pub(crate) mod database;
+pub(crate) mod script;
 mod server;
 
 pub(crate) use client::{Client, Person, Reply};

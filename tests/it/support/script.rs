@@ -1,0 +1,659 @@
+//! Every kind of command, at random: what the tests of the store as a whole are fed with.
+//!
+//! A command that is registered and has no generator here fails those tests: its writes would go unexamined.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use socialhub::app;
+use socialhub::auth::{
+    ChangePassword, CheckOtp, EndSession, EndSessions, IssueOtp, LogIn, PruneAuth, Purpose,
+    ResetPassword, SessionStart, SetStatus, SignUp,
+};
+use socialhub::clock::{Clock, Timestamp};
+use socialhub::error::{Code, FieldError, Result};
+use socialhub::event::{Mark, UserStatus};
+use socialhub::id::{CommentId, Ids, PostId, SessionId, UserId};
+use socialhub::notifications::{MarkAllNotifications, MarkNotifications};
+use socialhub::posts::comments::{
+    CommentWish, CreateComment, DeleteComment, LikeComment, UpdateComment,
+};
+use socialhub::posts::{
+    CreatePost, DeletePost, PostChange, SetReaction, UpdatePost, Visibility, Wish,
+};
+use socialhub::store::{Command, Encoded, Once, PruneOnce, PruneOutbox};
+use socialhub::text;
+use socialhub::users::{FollowUser, ProfileChange, Role, UnfollowUser, UpdateProfile};
+
+/// What a caller would learn of a command, in a form that compares.
+pub(crate) type Outcome = std::result::Result<Value, (Code, String, Vec<FieldError>)>;
+
+pub(crate) fn outcome(result: Result<Value>) -> Outcome {
+    result.map_err(|error| {
+        let (code, message) = (error.code(), error.message().to_owned());
+        (code, message, error.fields().to_vec())
+    })
+}
+
+/// Makes commands that concern one small, busy world, so that many of them meet. All follow from one number.
+pub(crate) struct Script {
+    dice: Dice,
+    names: Vec<&'static str>,
+    clock: Clock,
+    ids: Ids,
+    people: Vec<Known>,
+    /// With their authors, who alone may do most things to them.
+    posts: Vec<(PostId, UserId)>,
+    comments: Vec<(PostId, CommentId, UserId)>,
+    sessions: Vec<(UserId, SessionId)>,
+    codes: Vec<(String, Purpose, [u8; 32])>,
+    resets: Vec<(String, [u8; 32])>,
+    sent_once: Vec<Encoded>,
+    /// What the command under way makes, if it is accepted.
+    making: Option<Making>,
+}
+
+#[derive(Clone)]
+struct Known {
+    id: UserId,
+    email: String,
+}
+
+enum Making {
+    Person(Known, SessionId),
+    Session(UserId, SessionId),
+    Post(PostId, UserId),
+    Comment(PostId, CommentId, UserId),
+}
+
+/// Passwords are replaced by one another so that a guess at the stored one is often right.
+const HASHES: [&str; 2] = ["$argon2id$first", "$argon2id$second"];
+
+impl Script {
+    /// Of all commands that the server knows.
+    pub(crate) fn new(seed: u64) -> Self {
+        let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+        Self {
+            dice: Dice(seed),
+            // Those that make something come more often than those that remove it.
+            names: app::registry()
+                .names()
+                .chain(["auth.sign_up", "posts.create", "posts.comment"].repeat(2))
+                .collect(),
+            ids: Ids::new(clock.clone(), 0),
+            clock,
+            people: Vec::new(),
+            posts: Vec::new(),
+            comments: Vec::new(),
+            sessions: Vec::new(),
+            codes: Vec::new(),
+            resets: Vec::new(),
+            sent_once: Vec::new(),
+            making: None,
+        }
+    }
+
+    /// The next command; say afterwards [whether it was accepted](Self::learn).
+    ///
+    /// # Panics
+    /// When there is no generator for a command of some name.
+    pub(crate) fn next(&mut self) -> Encoded {
+        let dice = &mut Dice(self.dice.roll());
+        let name = if self.people.is_empty() {
+            "auth.sign_up"
+        } else {
+            dice.one_of(&self.names)
+        };
+        self.clock.advance(Duration::from_millis(dice.below(4_000)));
+        self.making = None;
+        if dice.is_one_in(12)
+            && let Some(repeated) = self.repeat(dice)
+        {
+            return repeated;
+        }
+        let once = dice.is_one_in(3).then(|| self.once(dice));
+        let encoded = self.command(name, once, dice);
+        if encoded.once.is_some() {
+            self.sent_once.push(encoded.clone());
+        }
+        encoded
+    }
+
+    /// Remembers what a command made, for later ones to meet.
+    pub(crate) fn learn(&mut self, accepted: bool) {
+        match self.making.take().filter(|_| accepted) {
+            Some(Making::Person(person, session)) => {
+                self.sessions.push((person.id, session));
+                self.people.push(person);
+            }
+            Some(Making::Session(user, session)) => self.sessions.push((user, session)),
+            Some(Making::Post(id, author)) => self.posts.push((id, author)),
+            Some(Making::Comment(post, id, author)) => self.comments.push((post, id, author)),
+            None => {}
+        }
+    }
+
+    /// A request that is sent again while its key is kept, sometimes with another body.
+    fn repeat(&self, dice: &mut Dice) -> Option<Encoded> {
+        let mut repeated = dice.recent(&self.sent_once)?;
+        let once = repeated.once.as_mut()?;
+        once.at = self.now();
+        if dice.is_one_in(4) {
+            "another request".clone_into(&mut once.fingerprint);
+        }
+        (once.at < once.expires_at).then_some(repeated)
+    }
+
+    fn once(&self, dice: &mut Dice) -> Once {
+        Once {
+            user_id: self.person(dice),
+            key: format!("key-{}", self.sent_once.len()),
+            fingerprint: "this request".to_owned(),
+            at: self.now(),
+            expires_at: self.now().plus(Duration::from_mins(10)),
+        }
+    }
+
+    fn command(&mut self, name: &str, once: Option<Once>, dice: &mut Dice) -> Encoded {
+        let at = self.now();
+        match name {
+            "auth.sign_up" => {
+                let number = self.people.len() as u64;
+                // Mostly a new name; else one that is taken, in another case.
+                let username = if dice.is_one_in(5) {
+                    format!("Person{}", dice.below(number + 1))
+                } else {
+                    format!("person{number}")
+                };
+                let email = if dice.is_one_in(6) {
+                    format!("{}@Example.org", dice.below(number + 1))
+                } else {
+                    format!("{number}@example.org")
+                };
+                let (id, session) = (self.ids.next(), self.session(dice));
+                let person = Known {
+                    id,
+                    email: email.clone(),
+                };
+                self.making = Some(Making::Person(person, session.id));
+                encode(
+                    once,
+                    &SignUp {
+                        id,
+                        name: dice.sentence(),
+                        username,
+                        email,
+                        password_hash: dice.one_of(&HASHES).to_owned(),
+                        role: dice.one_of(&[Role::User, Role::User, Role::User, Role::Admin]),
+                        session,
+                    },
+                )
+            }
+            "auth.log_in" => {
+                let (user_id, session) = (self.person(dice), self.session(dice));
+                self.making = Some(Making::Session(user_id, session.id));
+                let upgraded = dice.one_of(&HASHES).to_owned();
+                encode(
+                    once,
+                    &LogIn {
+                        user_id,
+                        password_hash: dice.one_of(&HASHES).to_owned(),
+                        upgraded_hash: dice.is_one_in(4).then_some(upgraded),
+                        session,
+                    },
+                )
+            }
+            "auth.end_session" => {
+                let (user_id, session_id) = self.known_session(dice);
+                encode(
+                    once,
+                    &EndSession {
+                        user_id,
+                        session_id,
+                        at,
+                    },
+                )
+            }
+            "auth.end_sessions" => {
+                let (user_id, session) = self.known_session(dice);
+                let kept = dice.is_one_in(2).then_some(session);
+                encode(once, &EndSessions { user_id, kept, at })
+            }
+            "auth.change_password" => {
+                let (user_id, kept) = self.known_session(dice);
+                encode(
+                    once,
+                    &ChangePassword {
+                        user_id,
+                        old_hash: dice.one_of(&HASHES).to_owned(),
+                        new_hash: dice.one_of(&HASHES).to_owned(),
+                        kept,
+                        at,
+                    },
+                )
+            }
+            "auth.issue_otp" => {
+                let email_key = text::email_key(&self.email(dice));
+                let purpose = dice.one_of(&[Purpose::Reset, Purpose::Verify]);
+                let code_hash = dice.hash();
+                self.codes.push((email_key.clone(), purpose, code_hash));
+                encode(
+                    once,
+                    &IssueOtp {
+                        email_key,
+                        purpose,
+                        code_hash,
+                        tries: 3,
+                        expires_at: at.plus(Duration::from_mins(5)),
+                    },
+                )
+            }
+            "auth.check_otp" => {
+                let (email_key, purpose, sent) = dice.recent(&self.codes).unwrap_or_else(|| {
+                    (text::email_key(&self.email(dice)), Purpose::Reset, [0; 32])
+                });
+                let token = dice.hash();
+                if purpose == Purpose::Reset {
+                    self.resets.push((email_key.clone(), token));
+                }
+                encode(
+                    once,
+                    &CheckOtp {
+                        email_key,
+                        purpose,
+                        code_hash: if dice.is_one_in(4) { dice.hash() } else { sent },
+                        reset: (purpose == Purpose::Reset)
+                            .then(|| (token, at.plus(Duration::from_mins(15)))),
+                        at,
+                    },
+                )
+            }
+            "auth.reset_password" => {
+                let (email_key, token_hash) = dice
+                    .recent(&self.resets)
+                    .unwrap_or_else(|| (text::email_key(&self.email(dice)), [1; 32]));
+                encode(
+                    once,
+                    &ResetPassword {
+                        email_key,
+                        token_hash,
+                        password_hash: dice.one_of(&HASHES).to_owned(),
+                        at,
+                    },
+                )
+            }
+            "auth.set_status" => {
+                use UserStatus::{Active, Deleted, Suspended};
+                // Mostly restored: the others have to meet somebody.
+                let status = dice.one_of(&[Active, Active, Active, Active, Suspended, Deleted]);
+                let user_id = self.person(dice);
+                encode(
+                    once,
+                    &SetStatus {
+                        user_id,
+                        status,
+                        at,
+                    },
+                )
+            }
+            "auth.prune" => encode(once, &PruneAuth { at, limit: 5 }),
+            "store.prune_once" => encode(once, &PruneOnce { at, limit: 3 }),
+            "store.prune_outbox" => {
+                let command = PruneOutbox {
+                    before: at.minus(Duration::from_mins(dice.below(20))),
+                    through: dice.below(2_000),
+                    limit: 20,
+                };
+                encode(once, &command)
+            }
+            "users.update_profile" => {
+                let change = self.profile_change(dice);
+                encode(
+                    once,
+                    &UpdateProfile {
+                        user_id: self.person(dice),
+                        change,
+                        at,
+                    },
+                )
+            }
+            "users.follow" => encode(
+                once,
+                &FollowUser {
+                    id: self.ids.next(),
+                    follower_id: self.person(dice),
+                    following_id: self.person(dice),
+                    at,
+                },
+            ),
+            "users.unfollow" => encode(
+                once,
+                &UnfollowUser {
+                    follower_id: self.person(dice),
+                    following_id: self.person(dice),
+                    at,
+                },
+            ),
+            "posts.create" => {
+                let (id, has_content) = (self.ids.next(), !dice.is_one_in(3));
+                let author_id = self.person(dice);
+                self.making = Some(Making::Post(id, author_id));
+                encode(
+                    once,
+                    &CreatePost {
+                        id,
+                        author_id,
+                        content: has_content.then(|| self.words(dice)),
+                        caption: (!has_content || dice.is_one_in(3)).then(|| self.words(dice)),
+                        hashtags: self.hashtags(dice),
+                        visibility: dice.visibility(),
+                        at,
+                    },
+                )
+            }
+            "posts.update" => {
+                let (id, author_id) = self.post_and_its_author(dice);
+                let change = PostChange {
+                    content: dice.is_one_in(2).then(|| self.words_or_none(dice)),
+                    caption: dice.is_one_in(2).then(|| self.words_or_none(dice)),
+                    hashtags: dice.is_one_in(3).then(|| self.hashtags(dice)),
+                    visibility: dice.is_one_in(2).then(|| dice.visibility()),
+                };
+                encode(
+                    once,
+                    &UpdatePost {
+                        id,
+                        author_id,
+                        change,
+                        at,
+                    },
+                )
+            }
+            "posts.delete" => {
+                let (id, by) = self.post_and_its_author(dice);
+                let as_admin = dice.is_one_in(8);
+                encode(
+                    once,
+                    &DeletePost {
+                        id,
+                        by,
+                        as_admin,
+                        at,
+                    },
+                )
+            }
+            "posts.react" => {
+                use Wish::{Dislike, Like, ToggleDislike, ToggleLike, Undislike, Unlike};
+                let wishes = [Like, Dislike, ToggleLike, ToggleDislike, Unlike, Undislike];
+                encode(
+                    once,
+                    &SetReaction {
+                        id: self.ids.next(),
+                        post_id: self.post_and_its_author(dice).0,
+                        user_id: self.person(dice),
+                        wish: dice.one_of(&wishes),
+                        at,
+                    },
+                )
+            }
+            "posts.comment" => {
+                let id = self.ids.next();
+                // An answer beneath the comment's own post, mostly.
+                let (post_id, parent_id) = match dice.recent(&self.comments) {
+                    Some((_, parent, _)) if dice.is_one_in(20) => {
+                        (self.post_and_its_author(dice).0, Some(parent))
+                    }
+                    Some((post, parent, _)) if dice.is_one_in(2) => (post, Some(parent)),
+                    _ => (self.post_and_its_author(dice).0, None),
+                };
+                let author_id = self.person(dice);
+                self.making = Some(Making::Comment(post_id, id, author_id));
+                encode(
+                    once,
+                    &CreateComment {
+                        id,
+                        post_id,
+                        parent_id,
+                        author_id,
+                        content: self.words(dice),
+                        at,
+                    },
+                )
+            }
+            "posts.update_comment" => {
+                let (id, by) = self.comment_and_its_author(dice);
+                let content = self.words(dice);
+                encode(
+                    once,
+                    &UpdateComment {
+                        id,
+                        by,
+                        content,
+                        at,
+                    },
+                )
+            }
+            "posts.delete_comment" => {
+                let (id, by) = self.comment_and_its_author(dice);
+                let as_admin = dice.is_one_in(8);
+                encode(
+                    once,
+                    &DeleteComment {
+                        id,
+                        by,
+                        as_admin,
+                        at,
+                    },
+                )
+            }
+            "posts.like_comment" => {
+                let wishes = [CommentWish::Like, CommentWish::Unlike, CommentWish::Toggle];
+                encode(
+                    once,
+                    &LikeComment {
+                        id: self.ids.next(),
+                        comment_id: self.comment_and_its_author(dice).0,
+                        user_id: self.person(dice),
+                        wish: dice.one_of(&wishes),
+                        at,
+                    },
+                )
+            }
+            "notifications.mark" => {
+                let ids = (0..dice.below(5)).map(|_| dice.below(2_000)).collect();
+                let command = MarkNotifications {
+                    user_id: self.account(dice),
+                    ids,
+                    mark: dice.one_of(&[Mark::Read, Mark::Deleted]),
+                    at,
+                    forget_below: if dice.is_one_in(8) {
+                        dice.below(400)
+                    } else {
+                        0
+                    },
+                };
+                encode(once, &command)
+            }
+            "notifications.mark_all" => {
+                let command = MarkAllNotifications {
+                    user_id: self.account(dice),
+                    through: dice.below(1_500),
+                    mark: dice.one_of(&[Mark::Read, Mark::Deleted]),
+                    at,
+                };
+                encode(once, &command)
+            }
+            unknown => panic!(
+                "the command {unknown} has no generator; write one in tests/it/support/script.rs"
+            ),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn session(&self, dice: &mut Dice) -> SessionStart {
+        let at = self.now();
+        SessionStart {
+            id: self.ids.next(),
+            at,
+            expires_at: at.plus(Duration::from_mins(dice.below(60))),
+            user_agent: dice.is_one_in(2).then(|| "Böwser/1.0".to_owned()),
+            ip: dice.is_one_in(2).then(|| "203.0.113.9".to_owned()),
+        }
+    }
+
+    /// Somebody, mostly one of the few who came last; sometimes nobody.
+    fn person(&self, dice: &mut Dice) -> UserId {
+        let known = dice.recent(&self.people);
+        let is_nobody = dice.is_one_in(40);
+        known
+            .filter(|_| !is_nobody)
+            .map_or(UserId::from(1), |known| known.id)
+    }
+
+    /// Somebody who has an account or had one: what commands ask who are made for the caller alone.
+    fn account(&self, dice: &mut Dice) -> UserId {
+        dice.recent(&self.people).unwrap().id
+    }
+
+    fn email(&self, dice: &mut Dice) -> String {
+        dice.among(&self.people).map_or_else(
+            || "nobody@example.org".to_owned(),
+            |known| known.email.clone(),
+        )
+    }
+
+    fn known_session(&self, dice: &mut Dice) -> (UserId, SessionId) {
+        dice.recent(&self.sessions)
+            .unwrap_or((UserId::from(1), SessionId::from(1)))
+    }
+
+    /// A post, and its author or sometimes somebody else.
+    fn post_and_its_author(&self, dice: &mut Dice) -> (PostId, UserId) {
+        let somebody = self.person(dice);
+        match dice.recent(&self.posts) {
+            Some((id, author)) if !dice.is_one_in(3) => (id, author),
+            Some((id, _)) => (id, somebody),
+            None => (PostId::from(1), somebody),
+        }
+    }
+
+    /// A comment, and its author or sometimes somebody else.
+    fn comment_and_its_author(&self, dice: &mut Dice) -> (CommentId, UserId) {
+        let somebody = self.person(dice);
+        match dice.recent(&self.comments) {
+            Some((_, id, author)) if !dice.is_one_in(3) => (id, author),
+            Some((_, id, _)) => (id, somebody),
+            None => (CommentId::from(1), somebody),
+        }
+    }
+
+    /// A text with people and tags in it.
+    fn words(&self, dice: &mut Dice) -> String {
+        let count = self.people.len() as u64 + 1;
+        (0..=dice.below(6))
+            .map(|_| match dice.below(4) {
+                0 => format!("@person{} ", dice.below(count)),
+                1 => format!("#Tag{} ", dice.below(5)),
+                2 => "«naïve» 漢字 🦀 ".to_owned(),
+                _ => dice.sentence(),
+            })
+            .collect()
+    }
+
+    fn words_or_none(&self, dice: &mut Dice) -> Option<String> {
+        (!dice.is_one_in(4)).then(|| self.words(dice))
+    }
+
+    fn hashtags(&self, dice: &mut Dice) -> Vec<String> {
+        let count = dice.below(3);
+        (0..count)
+            .map(|_| format!("given{}", dice.below(4)))
+            .collect()
+    }
+
+    fn profile_change(&self, dice: &mut Dice) -> ProfileChange {
+        let count = self.people.len() as u64 + 1;
+        let picture = "/media/picture.webp".to_owned();
+        ProfileChange {
+            name: dice.is_one_in(2).then(|| dice.sentence()),
+            username: dice
+                .is_one_in(3)
+                .then(|| format!("person{}", dice.below(2 * count))),
+            bio: dice.is_one_in(3).then(|| self.words_or_none(dice)),
+            avatar: dice
+                .is_one_in(3)
+                .then(|| dice.is_one_in(2).then_some(picture)),
+            banner: dice.is_one_in(6).then_some(None),
+        }
+    }
+}
+
+fn encode<C: Command>(once: Option<Once>, command: &C) -> Encoded {
+    Encoded::new(command, once).unwrap()
+}
+
+/// Decisions that follow from one number (splitmix64), so that a step is the same however often it is made.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.roll() % end.max(1)
+    }
+
+    fn is_one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+
+    fn among<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+        let index = usize::try_from(self.below(all.len() as u64)).unwrap();
+        all.get(index)
+    }
+
+    /// One of the last few, mostly.
+    fn recent<T: Clone>(&mut self, all: &[T]) -> Option<T> {
+        let start = all.len().saturating_sub(8);
+        let some = if self.is_one_in(4) {
+            all
+        } else {
+            &all[start..]
+        };
+        self.among(some).cloned()
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        *self.among(all).unwrap()
+    }
+
+    fn visibility(&mut self) -> Visibility {
+        self.one_of(&[
+            Visibility::Public,
+            Visibility::Public,
+            Visibility::Followers,
+            Visibility::Private,
+        ])
+    }
+
+    fn hash(&mut self) -> [u8; 32] {
+        [u8::try_from(self.below(3)).unwrap(); 32]
+    }
+
+    fn sentence(&mut self) -> String {
+        let words = ["Ada", "brews", "strong", "Çay", "for", "Børge"];
+        let count = 1 + self.below(4);
+        (0..count)
+            .map(|_| self.one_of(&words))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}

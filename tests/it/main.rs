@@ -1,8 +1,11 @@
 //! The whole server from the outside, over HTTP, with real stores.
+#![expect(clippy::unwrap_used, reason = "a test that fails should fail loudly")]
 
 mod support;
 
 mod counts;
 mod determinism;
 mod notifications;
+mod plans;
 mod smoke;
+mod store;

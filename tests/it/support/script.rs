@@ -345,7 +345,7 @@ impl Script {
                         author_id,
                         content: has_content.then(|| self.words(dice)),
                         caption: (!has_content || dice.is_one_in(3)).then(|| self.words(dice)),
-                        hashtags: self.hashtags(dice),
+                        hashtags: dice.hashtags(),
                         visibility: dice.visibility(),
                         at,
                     },
@@ -356,7 +356,7 @@ impl Script {
                 let change = PostChange {
                     content: dice.is_one_in(2).then(|| self.words_or_none(dice)),
                     caption: dice.is_one_in(2).then(|| self.words_or_none(dice)),
-                    hashtags: dice.is_one_in(3).then(|| self.hashtags(dice)),
+                    hashtags: dice.is_one_in(3).then(|| dice.hashtags()),
                     visibility: dice.is_one_in(2).then(|| dice.visibility()),
                 };
                 encode(
@@ -567,13 +567,6 @@ impl Script {
         (!dice.is_one_in(4)).then(|| self.words(dice))
     }
 
-    fn hashtags(&self, dice: &mut Dice) -> Vec<String> {
-        let count = dice.below(3);
-        (0..count)
-            .map(|_| format!("given{}", dice.below(4)))
-            .collect()
-    }
-
     fn profile_change(&self, dice: &mut Dice) -> ProfileChange {
         let count = self.people.len() as u64 + 1;
         let picture = "/media/picture.webp".to_owned();
@@ -642,6 +635,13 @@ impl Dice {
             Visibility::Followers,
             Visibility::Private,
         ])
+    }
+
+    fn hashtags(&mut self) -> Vec<String> {
+        let count = self.below(3);
+        (0..count)
+            .map(|_| format!("given{}", self.below(4)))
+            .collect()
     }
 
     fn hash(&mut self) -> [u8; 32] {

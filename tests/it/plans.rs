@@ -295,13 +295,9 @@ impl Source {
 
     /// The text with the named string that it begins with, if any, in place.
     fn with_its_head(&self, text: &str) -> String {
-        match hole(text) {
-            Some((0, end)) => match self.named.get(&text[1..end]) {
-                Some(head) => format!("{head}{}", &text[end + 1..]),
-                None => text.to_owned(),
-            },
-            _ => text.to_owned(),
-        }
+        let head = hole(text).filter(|(before, ..)| before.is_empty());
+        let named = head.and_then(|(_, name, after)| Some((self.named.get(name)?, after)));
+        named.map_or_else(|| text.to_owned(), |(head, after)| format!("{head}{after}"))
     }
 
     /// The text with its parts in place, in every way that [`PARTS`] knows.
@@ -311,8 +307,7 @@ impl Source {
             return Vec::new();
         }
         let mut arguments = arguments.iter();
-        while let Some((start, end)) = hole(&forms[0]) {
-            let inside = &forms[0][start + 1..end];
+        while let Some((_, inside, _)) = hole(&forms[0]) {
             let part = if inside.is_empty() {
                 arguments.next().map_or("{}", |argument| argument.as_str())
             } else {
@@ -332,23 +327,27 @@ impl Source {
                 !ways.is_empty(),
                 "tests/it/plans.rs should say what `{part}` may be in:\n{text}"
             );
-            if forms.len() == 1 {
-                forms = vec![forms[0].clone(); ways.len()];
-            }
-            for (form, way) in forms.iter_mut().zip(ways.iter().cycle()) {
-                let (start, end) = hole(form).unwrap();
-                form.replace_range(start..=end, way);
-            }
+            let count = forms.len().max(ways.len());
+            forms = forms
+                .iter()
+                .cycle()
+                .zip(ways.iter().cycle())
+                .take(count)
+                .map(|(form, way)| {
+                    let (before, _, after) = hole(form).unwrap();
+                    format!("{before}{way}{after}")
+                })
+                .collect();
         }
         forms
     }
 }
 
-/// The first `{...}`.
-fn hole(text: &str) -> Option<(usize, usize)> {
-    let start = text.find('{')?;
-    let end = start + text[start..].find('}')?;
-    Some((start, end))
+/// What stands before, in and after the first `{...}`.
+fn hole(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('{')?;
+    let (inside, after) = rest.split_once('}')?;
+    Some((before, inside, after))
 }
 
 /// The name in `const NAME: &str = `, just before a string.

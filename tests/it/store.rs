@@ -112,13 +112,13 @@ impl Fixture {
     /// Keeps the writer busy until the answer is told to go on; what is submitted meanwhile makes one batch.
     async fn hold(&self, id: i64) -> mpsc::Sender<()> {
         let (command, has_begun, go_on) = stopping(id);
-        let store = self.store.clone();
-        drop(tokio::task::spawn(async move {
-            store.submit(command).await.unwrap();
-        }));
+        let mut submitted = Box::pin(self.store.submit(command));
+        assert!((&mut submitted).now_or_never().is_none());
         tokio::task::spawn_blocking(move || has_begun.recv().unwrap())
             .await
             .unwrap();
+        // Nobody waits for its answer: once begun, it stands all the same.
+        drop(submitted);
         go_on
     }
 

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::{Client, PATIENCE};
+use super::{Client, PATIENCE, Person};
 
 /// A running daemon; killed when dropped.
 pub(crate) struct Daemon {
@@ -124,9 +124,25 @@ impl Daemon {
             .unwrap()
     }
 
+    /// Makes the first admin, by the link that it printed.
+    pub(crate) async fn set_up(&self, username: &str) -> Person {
+        let (_, token) = self.setup_link().unwrap().split_once("token=").unwrap();
+        self.client().set_up(token, username).await
+    }
+
     /// Kills it as a power cut would, and starts it again over the same data.
     pub(crate) async fn kill_and_restart(mut self) -> Self {
+        self.kill_now().await;
+        self.restart().await
+    }
+
+    /// Kills it as a power cut would, and waits until it is gone.
+    pub(crate) async fn kill_now(&mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Starts it again over the same data, once it is gone.
+    pub(crate) async fn restart(self) -> Self {
         Self::open(self.dir, self.env).await
     }
 

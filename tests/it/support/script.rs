@@ -25,6 +25,8 @@ use socialhub::store::{Command, Encoded, Once, PruneOnce, PruneOutbox};
 use socialhub::text;
 use socialhub::users::{FollowUser, ProfileChange, Role, UnfollowUser, UpdateProfile};
 
+use super::dice::Dice;
+
 /// What a caller would learn of a command, in a form that compares.
 pub(crate) type Outcome = std::result::Result<Value, (Code, String, Vec<FieldError>)>;
 
@@ -74,7 +76,7 @@ impl Script {
     pub(crate) fn new(seed: u64) -> Self {
         let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
         Self {
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             // Those that make something come more often than those that remove it.
             names: app::registry()
                 .names()
@@ -98,7 +100,7 @@ impl Script {
     /// # Panics
     /// When there is no generator for a command of some name.
     pub(crate) fn next(&mut self) -> Encoded {
-        let dice = &mut Dice(self.dice.roll());
+        let dice = &mut Dice::new(self.dice.roll());
         let name = if self.people.is_empty() {
             "auth.sign_up"
         } else {
@@ -586,74 +588,4 @@ impl Script {
 
 fn encode<C: Command>(once: Option<Once>, command: &C) -> Encoded {
     Encoded::new(command, once).unwrap()
-}
-
-/// Decisions that follow from one number (splitmix64), so that a step is the same however often it is made.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.roll() % end.max(1)
-    }
-
-    fn is_one_in(&mut self, count: u64) -> bool {
-        self.below(count) == 0
-    }
-
-    fn among<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
-        let index = usize::try_from(self.below(all.len() as u64)).unwrap();
-        all.get(index)
-    }
-
-    /// One of the last few, mostly.
-    fn recent<T: Clone>(&mut self, all: &[T]) -> Option<T> {
-        let start = all.len().saturating_sub(8);
-        let some = if self.is_one_in(4) {
-            all
-        } else {
-            &all[start..]
-        };
-        self.among(some).cloned()
-    }
-
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        *self.among(all).unwrap()
-    }
-
-    fn visibility(&mut self) -> Visibility {
-        self.one_of(&[
-            Visibility::Public,
-            Visibility::Public,
-            Visibility::Followers,
-            Visibility::Private,
-        ])
-    }
-
-    fn hashtags(&mut self) -> Vec<String> {
-        let count = self.below(3);
-        (0..count)
-            .map(|_| format!("given{}", self.below(4)))
-            .collect()
-    }
-
-    fn hash(&mut self) -> [u8; 32] {
-        [u8::try_from(self.below(3)).unwrap(); 32]
-    }
-
-    fn sentence(&mut self) -> String {
-        let words = ["Ada", "brews", "strong", "Çay", "for", "Børge"];
-        let count = 1 + self.below(4);
-        (0..count)
-            .map(|_| self.one_of(&words))
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
 }

@@ -29,6 +29,8 @@ CREATE TABLE post_edits (
     content   TEXT,
     caption   TEXT,
     hashtags  TEXT    NOT NULL,
+    -- Who could see this text: those who could not then, cannot now.
+    visibility INTEGER NOT NULL CHECK (visibility IN (0, 1, 2)),
     edited_at INTEGER NOT NULL, -- when this text was replaced
     PRIMARY KEY (post_id, number)
 ) STRICT, WITHOUT ROWID;

@@ -27,7 +27,7 @@ use crate::id::Ids;
 use crate::mail::Mailer;
 use crate::notifications::{self, Notifications};
 use crate::posts::{self, Posts};
-use crate::store::{self, Registry, Store};
+use crate::store::{self, ReadTx, Registry, Store};
 use crate::tasks::Tasks;
 use crate::users::{self, Users};
 
@@ -75,6 +75,7 @@ impl App {
         let tasks = Tasks::new();
         let store = open_store(data_dir.path(), &config).await?;
         let ids = Ids::new(clock.clone(), 0);
+        ids.skip_past(store.read(newest_id).await?);
         let mailer = Mailer::start(&config.mail, data_dir.path(), &tasks)?;
         let auth = Auth::start(
             store.clone(),
@@ -213,6 +214,20 @@ async fn open_store(dir: &Path, config: &Config) -> Result<Store> {
         info!("The database before that is kept as {}", backup.display());
     }
     Ok(store)
+}
+
+/// The greatest id in any table that ids are made for.
+fn newest_id(tx: &ReadTx<'_>) -> crate::error::Result<i64> {
+    tx.one(
+        "SELECT max(
+             (SELECT coalesce(max(id), 0) FROM users), (SELECT coalesce(max(id), 0) FROM sessions),
+             (SELECT coalesce(max(id), 0) FROM follows), (SELECT coalesce(max(id), 0) FROM posts),
+             (SELECT coalesce(max(id), 0) FROM comments), (SELECT coalesce(max(id), 0) FROM reactions),
+             (SELECT coalesce(max(id), 0) FROM comment_likes)
+         )",
+        [],
+        |row| row.get(0),
+    )
 }
 
 /// Where links lead: the configured address, else the one that is really listened on.

@@ -135,7 +135,8 @@ pub enum Event {
         comment_id: CommentId,
         post_id: PostId,
         author_id: UserId,
-        recipient_id: UserId,
+        /// The comment's author, if they may see the post.
+        recipient_id: Option<UserId>,
     },
     /// A like of a comment was taken back.
     #[serde(rename = "comment.unliked", rename_all = "camelCase")]

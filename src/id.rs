@@ -124,7 +124,7 @@ ids! {
     SessionId;
 }
 
-/// Makes ids that grow, even when the clock steps back.
+/// Makes ids that grow, even when the clock steps back; over a restart, see [`skip_past`](Self::skip_past).
 #[derive(Clone, Debug)]
 pub struct Ids {
     clock: Clock,
@@ -164,6 +164,13 @@ impl Ids {
         T::from((ticks << (NODE_BITS + SEQUENCE_BITS)) | (node << SEQUENCE_BITS) | sequence)
     }
 
+    /// Makes all further ids greater than `id`: one that an earlier run gave, before the clock stepped back.
+    pub fn skip_past(&self, id: i64) {
+        let ticks = id >> (NODE_BITS + SEQUENCE_BITS);
+        let counter = ((ticks + 1) << SEQUENCE_BITS) - 1;
+        self.last.fetch_max(counter, Ordering::Relaxed);
+    }
+
     /// The present moment of the clock that the ids follow.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
@@ -188,6 +195,15 @@ mod tests {
         }
         clock.advance(Duration::from_millis(1));
         assert!(ids.next::<PostId>().get() > last);
+    }
+
+    #[test]
+    fn ids_grow_over_a_restart_with_the_clock_set_back() {
+        let later = Ids::new(Clock::manual(Timestamp::from_millis(EPOCH_MS + 9_000)), 0);
+        let given = later.next::<PostId>().get();
+        let ids = Ids::new(Clock::manual(Timestamp::from_millis(EPOCH_MS + 5)), 0);
+        ids.skip_past(given);
+        assert!(ids.next::<PostId>().get() > given);
     }
 
     #[test]

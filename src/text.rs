@@ -17,18 +17,27 @@ pub const MAX_HASHTAG_CHARS: usize = 100;
 /// People whom one text may mention; the rest stays plain text.
 pub const MAX_MENTIONS: usize = 50;
 
-/// Characters that reorder or hide text around them, and so let one name pass for another: bidirectional embeddings,
-/// overrides and isolates, zero-width spaces, invisible operators, tags, the byte order mark, line separators.
+/// Characters that show nothing, or reorder or hide the text around them, and so let one name pass for another: all that
+/// Unicode says may be ignored in display, bidirectional controls, line separators, interlinear marks, the blank of
+/// Braille.
 fn is_deceptive(c: char) -> bool {
     matches!(c,
-        '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180E}'
-        | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}'
-        | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFC}' | '\u{E0001}')
+        '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFC}'
+        | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// Joins letters and emoji; alone, or between spaces, it only hides.
+/// What joins or shapes letters and emoji (joiners, variation selectors, the tags of flags); it needs something visible
+/// before it, else it only hides.
 fn is_joiner(c: char) -> bool {
-    matches!(c, '\u{200C}' | '\u{200D}')
+    matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE00}'..='\u{FE0F}' | '\u{E0020}'..='\u{E007F}')
+}
+
+/// Whether there is anything to see in a text.
+pub fn is_visible(text: &str) -> bool {
+    text.chars()
+        .any(|c| !c.is_whitespace() && !c.is_control() && !is_deceptive(c))
 }
 
 /// Limits of one text field, in characters (Unicode scalar values).
@@ -75,18 +84,20 @@ fn unusable(field: &'static str) -> FieldError {
 pub fn display_name(field: &'static str, raw: &str) -> Result<String, FieldError> {
     let name = raw.trim();
     check_length(field, name, &Limits { min: 1, max: 50 })?;
-    let mut visible = false;
-    let mut before = None;
+    let mut shows = false;
     for c in name.chars() {
-        let joins_nothing =
-            is_joiner(c) && before.is_none_or(|b: char| b.is_whitespace() || is_joiner(b));
-        if c.is_control() || is_deceptive(c) || joins_nothing {
+        let is_fine = if is_joiner(c) {
+            shows
+        } else {
+            !c.is_control() && !is_deceptive(c)
+        };
+        if !is_fine {
             return Err(unusable(field));
         }
-        visible |= !c.is_whitespace() && !is_joiner(c);
-        before = Some(c);
+        // A space ends what a joiner may join.
+        shows = !c.is_whitespace();
     }
-    if !visible || before.is_some_and(is_joiner) {
+    if !is_visible(name) || name.ends_with(['\u{200C}', '\u{200D}']) {
         return Err(unusable(field));
     }
     Ok(name.nfc().collect())
@@ -97,8 +108,7 @@ pub fn username(field: &'static str, raw: &str) -> Result<String, FieldError> {
     let name: String = raw.nfc().take(64).collect();
     check_length(field, &name, &Limits { min: 3, max: 30 })?;
     let allowed = |c: char| {
-        matches!(c, '_' | '.' | '-')
-            || (unicode_ident::is_xid_continue(c) && !is_joiner(c) && !is_deceptive(c))
+        matches!(c, '_' | '.' | '-') || (unicode_ident::is_xid_continue(c) && !is_deceptive(c))
     };
     let mut chars = name.chars();
     let starts_well = chars
@@ -207,7 +217,7 @@ pub fn body(field: &'static str, raw: &str, min: usize, max: usize) -> Result<St
     {
         return Err(unusable(field));
     }
-    if min > 0 && text.trim().is_empty() {
+    if min > 0 && !is_visible(&text) {
         return Err(FieldError::new(
             field,
             "required",
@@ -219,16 +229,16 @@ pub fn body(field: &'static str, raw: &str, min: usize, max: usize) -> Result<St
 
 /// A hashtag given beside a text, with or without `#`, in the form in which tags are compared.
 pub fn hashtag(field: &'static str, raw: &str) -> Result<String, FieldError> {
+    let limits = Limits {
+        min: 1,
+        max: MAX_HASHTAG_CHARS,
+    };
     let tag = raw.trim();
-    let tag = search_key(tag.strip_prefix('#').unwrap_or(tag));
-    check_length(
-        field,
-        &tag,
-        &Limits {
-            min: 1,
-            max: MAX_HASHTAG_CHARS,
-        },
-    )?;
+    let tag = tag.strip_prefix('#').unwrap_or(tag);
+    // Before it is folded, which takes its time with a long one; and after, since folding may add to it.
+    check_length(field, tag, &limits)?;
+    let tag = search_key(tag);
+    check_length(field, &tag, &limits)?;
     if tag.chars().all(is_tag_char) {
         Ok(tag)
     } else {
@@ -356,6 +366,10 @@ mod tests {
         for bad in [
             "",
             "  ",
+            "\u{FE0F}",
+            "\u{2800}",
+            "ada\u{E0041}\u{200B}",
+            "a \u{E0061}",
             "\u{200D}",
             "a\u{202E}b",
             "a\u{0}b",

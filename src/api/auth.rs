@@ -11,12 +11,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
-use super::users::{ProfileBody, ProfileReply};
+use super::paging::PageQuery;
+use super::users::ProfileBody;
 use super::{Domains, Done};
-use crate::auth::{Account, Auth, Claims, Client, Proof, Purpose, Session, SignUpDraft, SignedIn};
+use crate::auth::{
+    Account, Auth, Claims, Client, Proof, Purpose, Session, SignUpDraft, SignedIn, identifier_key,
+};
 use crate::error::{Code, Error, Result};
 use crate::gateway::{Body, Caller, ClientIp, ErrorBody, Limits, Path, Query};
 use crate::id::{SessionId, UserId};
+use crate::page::MAX_LIMIT;
 use crate::text;
 use crate::users::{Person, Profile, Users};
 
@@ -123,12 +127,16 @@ async fn sign_up(
     ))
 }
 
+/// One of `identifier`, `email` and `username` says who; the first of them counts.
 #[derive(Deserialize, utoipa::ToSchema)]
 struct LogInBody {
-    /// The e-mail address or the username. `email` and `username` are other names for it.
-    #[serde(alias = "email", alias = "username")]
-    #[schema(example = "ada")]
-    identifier: String,
+    /// The e-mail address or the username.
+    #[schema(max_length = 254, example = "ada")]
+    identifier: Option<String>,
+    /// Another name for `identifier`.
+    email: Option<String>,
+    /// Another name for `identifier`.
+    username: Option<String>,
     #[schema(value_type = String, example = "correct horse battery staple")]
     password: Zeroizing<String>,
 }
@@ -149,9 +157,16 @@ async fn log_in(
     headers: HeaderMap,
     Body(body): Body<LogInBody>,
 ) -> Result<Json<SignedInReply>> {
-    limits.check_identifier(&text::search_key(&body.identifier))?;
+    let identifier = body
+        .identifier
+        .or(body.email)
+        .or(body.username)
+        .ok_or_else(|| Error::invalid_field("identifier", "required", "identifier is required."))?;
+    if let Some(key) = identifier_key(&identifier) {
+        limits.check_identifier(&key)?;
+    }
     let signed_in = auth
-        .log_in(&body.identifier, &body.password, client(ip, &headers))
+        .log_in(&identifier, &body.password, client(ip, &headers))
         .await?;
     Ok(Json(SignedInReply::new("Welcome back!", signed_in)))
 }
@@ -261,22 +276,27 @@ struct SessionsReply {
     success: bool,
     /// Newest first.
     sessions: Vec<Session>,
-    /// Always null: the list is whole.
     #[schema(required)]
     next_cursor: Option<String>,
 }
 
 /// One's own sessions
 #[utoipa::path(
-    get, path = "/api/v1/auth/sessions", tag = "auth", security(("token" = [])),
-    responses((status = 200, description = "The sessions that stand.", body = SessionsReply))
+    get, path = "/api/v1/auth/sessions", tag = "auth", security(("token" = [])), params(PageQuery),
+    responses((status = 200, description = "One page of those that stand.", body = SessionsReply))
 )]
-async fn sessions(State(auth): State<Auth>, caller: Caller) -> Result<Json<SessionsReply>> {
-    let sessions = auth.sessions(&caller.actor).await?;
+async fn sessions(
+    State(auth): State<Auth>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<SessionsReply>> {
+    let slice = auth
+        .sessions(&caller.actor, query.parse_with(MAX_LIMIT)?)
+        .await?;
     Ok(Json(SessionsReply {
         success: true,
-        sessions,
-        next_cursor: None,
+        next_cursor: slice.next_cursor(),
+        sessions: slice.items,
     }))
 }
 
@@ -396,7 +416,7 @@ async fn verify_reset_otp(
     Body(body): Body<OtpBody>,
 ) -> Result<Response> {
     let reset_token = auth.otps().check_reset(&email, &body.otp).await?;
-    let cookie = reset_cookie(&reset_token, 900)?;
+    let cookie = reset_cookie(&reset_token, auth.otps().reset_good_for().as_secs())?;
     let reply = ResetTokenReply {
         success: true,
         message: "Now choose a new password.",
@@ -405,7 +425,7 @@ async fn verify_reset_otp(
     Ok(([(header::SET_COOKIE, cookie)], Json(reply)).into_response())
 }
 
-fn reset_cookie(token: &str, seconds: u32) -> Result<HeaderValue> {
+fn reset_cookie(token: &str, seconds: u64) -> Result<HeaderValue> {
     HeaderValue::from_str(&format!(
         "{RESET_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}"
     ))
@@ -507,7 +527,9 @@ async fn verify_email(
     Body(body): Body<OtpBody>,
 ) -> Result<Json<Done>> {
     let account = auth.account(&caller.actor).await?;
-    auth.otps().check_verify(&account, &body.otp).await?;
+    auth.otps()
+        .check_verify(&caller.actor, &account, &body.otp)
+        .await?;
     Ok(Done::new("Your address is verified."))
 }
 
@@ -543,14 +565,16 @@ struct FoundAccountsReply {
 
 /// Search people
 #[utoipa::path(
-    get, path = "/api/v1/auth/search", tag = "auth", security(("token" = [])), params(SearchQuery),
+    get, path = "/api/v1/auth/search", tag = "auth", security(("token" = [])), params(SearchQuery, PageQuery),
     responses((status = 200, description = "Those found.", body = FoundAccountsReply))
 )]
 async fn search(
     State(users): State<Users>,
     caller: Caller,
     Query(query): Query<SearchQuery>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<FoundAccountsReply>> {
+    page.parse()?;
     let people = users.search(caller.id(), &query.query).await?;
     let users = people
         .into_iter()
@@ -611,14 +635,20 @@ async fn profile(
 #[utoipa::path(
     patch, path = "/api/v1/auth/profile", tag = "auth", security(("token" = [])), request_body = ProfileBody,
     responses(
-        (status = 200, description = "The profile as it is now.", body = ProfileReply),
+        (status = 200, description = "The profile as it is now.", body = FoundProfileReply),
         (status = 409, description = "`username_taken`.", body = ErrorBody),
     )
 )]
 async fn update_profile(
+    State(auth): State<Auth>,
     State(users): State<Users>,
     caller: Caller,
     Body(body): Body<ProfileBody>,
-) -> Result<Json<ProfileReply>> {
-    super::users::change_profile(&users, &caller, body).await
+) -> Result<Json<FoundProfileReply>> {
+    let profile = users.update_profile(&caller.actor, body.into()).await?;
+    let email = Some(auth.account(&caller.actor).await?.email);
+    Ok(Json(FoundProfileReply {
+        success: true,
+        user: FoundProfile { profile, email },
+    }))
 }

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::Method;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,6 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::gateway::{Caller, Path, Query};
 use crate::id::NotificationId;
 use crate::notifications::{Filter, Notification, NotificationGroup, Notifications, Topic};
+use crate::page::Page;
 
 /// How many the contract's route gives at once.
 const TAKEN_AT_ONCE: u32 = 50;
@@ -40,18 +42,34 @@ struct TakenReply {
 
 /// Take what is new
 ///
-/// The newest that were not read, at most fifty. They count as read from now on, and those left out do not.
+/// The newest that were not read, at most fifty, whatever page is asked for. They count as read from now on, and those
+/// left out do not.
 #[utoipa::path(
     get, path = "/api/v1/notify/notifications", tag = "notifications", security(("token" = [])),
-    responses((status = 200, description = "What was not read before.", body = TakenReply))
+    params(PageQuery), responses((status = 200, description = "What was not read before.", body = TakenReply))
 )]
 async fn take_unread(
     State(notifications): State<Notifications>,
     caller: Caller,
+    method: Method,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<TakenReply>> {
-    let data = notifications
-        .take_unread(caller.id(), TAKEN_AT_ONCE)
-        .await?;
+    page.parse()?;
+    let data = if method == Method::HEAD {
+        // Who asks for the head alone has read nothing.
+        let filter = Filter {
+            unread_only: true,
+            ..Filter::default()
+        };
+        notifications
+            .list(caller.id(), Page::first(TAKEN_AT_ONCE), filter)
+            .await?
+            .items
+    } else {
+        notifications
+            .take_unread(caller.id(), TAKEN_AT_ONCE)
+            .await?
+    };
     let message = match data.len() {
         0 => "There is nothing new.".to_owned(),
         1 => "1 new notification.".to_owned(),

@@ -26,8 +26,8 @@ pub fn openapi() -> OpenApi {
 pub(super) fn preface() -> OpenApi {
     let mut description = String::from(
         "Everything under `/api/v1/auth`, `/users`, `/posts`, `/notify`, `/chat` and `/feed` also answers under the short \
-         paths of the original (`/auth/...`, `/posts/...`). A changing request with an `Idempotency-Key` happens once, \
-         however often it is sent within a day.\n\n## Error codes\n\n| status | code | meaning |\n|---|---|---|\n",
+         paths of the original (`/auth/...`, `/posts/...`). A changing \
+         request with a token and an `Idempotency-Key` happens once, however often it is sent within a day.\n\n## Error codes\n\n| status | code | meaning |\n|---|---|---|\n",
     );
     for code in Code::ALL {
         // Writing into a String cannot fail.

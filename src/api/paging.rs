@@ -80,9 +80,10 @@ impl Numbering {
 
 fn number(name: &str, text: Option<&str>) -> Result<Option<u64>> {
     let Some(text) = text else { return Ok(None) };
-    let digits = !text.is_empty() && text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
-    match text.parse() {
-        Ok(number) if digits && number > 0 => Ok(Some(number)),
+    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    // Digits alone fail to parse only when there are too many.
+    match (is_number, text.parse().unwrap_or(u64::MAX)) {
+        (true, number) if number > 0 => Ok(Some(number)),
         _ => Err(Error::new(Code::InvalidQuery)
             .with_message(format!("{name} must be a whole number from 1."))),
     }

@@ -375,14 +375,16 @@ async fn counts(State(users): State<Users>, caller: Caller) -> Result<Json<Count
 
 /// Search people
 #[utoipa::path(
-    get, path = "/api/v1/users/search", tag = "users", security(("token" = [])), params(SearchQuery),
+    get, path = "/api/v1/users/search", tag = "users", security(("token" = [])), params(SearchQuery, PageQuery),
     responses((status = 200, description = "At most twenty, without the caller.", body = PeopleReply))
 )]
 async fn search(
     State(users): State<Users>,
     caller: Caller,
     Query(query): Query<SearchQuery>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<PeopleReply>> {
+    page.parse()?;
     let users = users.search(caller.id(), &query.query).await?;
     Ok(Json(PeopleReply {
         success: true,
@@ -392,7 +394,7 @@ async fn search(
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
-pub(super) struct ProfileReply {
+struct ProfileReply {
     #[schema(example = true)]
     success: bool,
     user: Profile,
@@ -480,24 +482,21 @@ async fn update_profile(
     caller: Caller,
     Body(body): Body<ProfileBody>,
 ) -> Result<Json<ProfileReply>> {
-    change_profile(&users, &caller, body).await
-}
-
-/// What both routes that change a profile do.
-pub(super) async fn change_profile(
-    users: &Users,
-    caller: &Caller,
-    body: ProfileBody,
-) -> Result<Json<ProfileReply>> {
-    let draft = ProfileDraft {
-        name: body.name,
-        username: body.username,
-        bio: body.bio,
-        avatar: body.avatar,
-        banner: body.banner,
-    };
+    let user = users.update_profile(&caller.actor, body.into()).await?;
     Ok(Json(ProfileReply {
         success: true,
-        user: users.update_profile(&caller.actor, draft).await?,
+        user,
     }))
+}
+
+impl From<ProfileBody> for ProfileDraft {
+    fn from(body: ProfileBody) -> Self {
+        Self {
+            name: body.name,
+            username: body.username,
+            bio: body.bio,
+            avatar: body.avatar,
+            banner: body.banner,
+        }
+    }
 }

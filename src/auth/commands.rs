@@ -22,7 +22,7 @@ pub struct SignUp {
     pub username: String,
     pub email: String,
     pub password_hash: String,
-    /// An admin's account is refused when there is an admin already: more are made by admins.
+    /// An admin's account is refused when there is an admin already.
     pub role: Role,
     pub session: SessionStart,
 }
@@ -170,6 +170,7 @@ impl Command for ChangePassword {
         if !sql::upgrade_password(tx, self.user_id, &self.old_hash, &self.new_hash)? {
             return Err(Error::new(Code::InvalidCredentials));
         }
+        sql::forget_resets(tx, self.user_id)?;
         end_sessions(tx, self.user_id, Some(self.kept), self.at)?;
         tx.emit(
             self.at,
@@ -272,13 +273,15 @@ impl Command for ResetPassword {
             return Err(Error::new(Code::InvalidResetToken));
         }
         sql::set_password(tx, id, &self.password_hash)?;
+        sql::forget_resets(tx, id)?;
         end_sessions(tx, id, None, self.at)?;
         tx.emit(self.at, Event::PasswordChanged { user_id: id })?;
         Ok(())
     }
 }
 
-/// Suspends, restores or deletes an account. What its person wrote stays; who is not active has no session.
+/// Suspends, restores or deletes an account; who is not active has no session. What a suspended person wrote stays as it
+/// is. What a deleted one wrote stays as well, but without their name: name, address, picture and biography go.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SetStatus {
     pub user_id: UserId,
@@ -302,10 +305,10 @@ impl Command for SetStatus {
             sql::delete_sessions(tx, self.user_id, None)?;
         }
         if self.status == UserStatus::Deleted {
-            sql::delete_otp(tx, self.user_id, Purpose::Reset)?;
+            sql::forget_resets(tx, self.user_id)?;
             sql::delete_otp(tx, self.user_id, Purpose::Verify)?;
             sql::delete_credentials(tx, self.user_id)?;
-            users::sql::refresh_terms(tx, self.user_id)?;
+            users::sql::anonymise(tx, self.user_id)?;
         }
         tx.emit(
             self.at,

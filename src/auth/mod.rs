@@ -27,6 +27,7 @@ use crate::error::{Code, Error, FieldError, Result};
 use crate::event::UserStatus;
 use crate::id::{Ids, SessionId, UserId};
 use crate::mail::Mailer;
+use crate::page::{Cursor, Page, Slice};
 use crate::random;
 use crate::store::{Registry, Store};
 use crate::tasks::Tasks;
@@ -40,6 +41,9 @@ pub use commands::{
 pub use otp::{Proof, Purpose};
 pub use passwords::Passwords;
 pub use tokens::Claims;
+
+/// An e-mail address has no more (RFC 5321 section 4.5.3.1), a username far fewer.
+const MAX_IDENTIFIER_CHARS: usize = 254;
 
 /// Sessions that one pruning command forgets at most.
 const PRUNE_LIMIT: u32 = 1_000;
@@ -288,15 +292,15 @@ impl Auth {
         password: &str,
         client: Client,
     ) -> Result<SignedIn> {
-        let identifier = identifier.trim().to_owned();
+        let identifier = identifier_key(identifier).unwrap_or_default();
         let found = self
             .shared
             .store
             .read(move |tx| {
                 if identifier.contains('@') {
-                    sql::find_by_email_key(tx, &text::email_key(&identifier))
+                    sql::find_by_email_key(tx, &identifier)
                 } else {
-                    sql::find_by_username_key(tx, &text::username_key(&identifier))
+                    sql::find_by_username_key(tx, &identifier)
                 }
             })
             .await?;
@@ -359,11 +363,15 @@ impl Auth {
     }
 
     /// One's own sessions, newest first.
-    pub async fn sessions(&self, actor: &Actor) -> Result<Vec<Session>> {
-        let (user_id, current, now) = (actor.user_id, actor.session_id, self.shared.ids.now());
+    pub async fn sessions(&self, actor: &Actor, page: Page) -> Result<Slice<Session>> {
+        let (user_id, current) = (actor.user_id, actor.session_id);
+        let now = self.shared.ids.now();
         self.shared
             .store
-            .read(move |tx| sql::sessions(tx, user_id, current, now))
+            .read(move |tx| {
+                let rows = sql::sessions(tx, user_id, current, now, &page)?;
+                Ok(page.cut(rows, |session| Cursor::id(session.id.get())))
+            })
             .await
     }
 
@@ -396,6 +404,16 @@ impl Auth {
     /// Replaces one's password; other sessions end.
     pub async fn change_password(&self, actor: &Actor, present: &str, new: &str) -> Result<()> {
         passwords::check("newPassword", new).map_err(|field| Error::invalid_fields(vec![field]))?;
+        // A repeat of a change that was made would not know the present password any more.
+        if self
+            .shared
+            .store
+            .find_output::<ChangePassword>(actor.once.as_ref())
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
         let id = actor.user_id;
         let found = self
             .shared
@@ -509,6 +527,18 @@ impl Auth {
                 .tokens
                 .issue(&account, session.id, session.at, session.expires_at)?;
         Ok(SignedIn { account, token })
+    }
+}
+
+/// What a name typed at log-in is looked up as; none when it is too long to be anybody's.
+pub fn identifier_key(typed: &str) -> Option<String> {
+    let typed = typed.trim();
+    if typed.chars().take(MAX_IDENTIFIER_CHARS + 1).count() > MAX_IDENTIFIER_CHARS {
+        None
+    } else if typed.contains('@') {
+        Some(text::email_key(typed))
+    } else {
+        Some(text::username_key(typed))
     }
 }
 

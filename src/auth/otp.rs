@@ -2,7 +2,7 @@
 //! for a few tries, once. What a right code for a reset gives is a token for that alone: no session.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -10,17 +10,23 @@ use tracing::warn;
 
 use super::Account;
 use super::commands::{CheckOtp, IssueOtp};
+use crate::actor::Actor;
+use crate::clock::Timestamp;
 use crate::config;
 use crate::error::{Code, Error, Result};
 use crate::id::Ids;
 use crate::mail::{Letter, Mailer};
 use crate::random;
-use crate::store::Store;
+use crate::store::{Once, Store};
 use crate::tasks::Tasks;
 use crate::text;
 
 /// Codes that are made at once; beyond it, requests are dropped, as a flood of them deserves.
 const MAX_UNDER_WAY: usize = 64;
+
+/// A wrong code is answered no sooner: a try that is counted is a write, and one for an address without an account is
+/// not, which would tell which it was.
+const WRONG_TAKES: Duration = Duration::from_millis(100);
 
 /// What a code is for: one for the one is worth nothing for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +92,11 @@ impl Otps {
         }
     }
 
+    /// How long a verified code allows the password to be set.
+    pub fn reset_good_for(&self) -> Duration {
+        self.reset_good_for
+    }
+
     /// Sends a code to an address if it has an account. Done in the background, so that nobody learns from the time
     /// taken whether it has.
     pub fn request(&self, email: &str, purpose: Purpose) {
@@ -131,15 +142,21 @@ impl Otps {
         let token = random::token()?;
         let expires_at = self.ids.now().plus(self.reset_good_for);
         let reset = Some((self.token_hash(&token), expires_at));
-        self.check(text::email_key(email), Purpose::Reset, code, reset)
+        self.check(text::email_key(email), Purpose::Reset, code, reset, None)
             .await?;
         Ok(token)
     }
 
     /// Checks the code that proves one's own address.
-    pub async fn check_verify(&self, account: &Account, code: &str) -> Result<()> {
-        self.check(text::email_key(&account.email), Purpose::Verify, code, None)
-            .await
+    pub async fn check_verify(&self, actor: &Actor, account: &Account, code: &str) -> Result<()> {
+        self.check(
+            text::email_key(&account.email),
+            Purpose::Verify,
+            code,
+            None,
+            actor.once.clone(),
+        )
+        .await
     }
 
     async fn check(
@@ -147,8 +164,10 @@ impl Otps {
         email_key: String,
         purpose: Purpose,
         code: &str,
-        reset: Option<([u8; 32], crate::clock::Timestamp)>,
+        reset: Option<([u8; 32], Timestamp)>,
+        once: Option<Once>,
     ) -> Result<()> {
+        let answer_at = Instant::now() + WRONG_TAKES;
         let command = CheckOtp {
             code_hash: self.code_hash(&email_key, purpose, code),
             email_key,
@@ -156,11 +175,11 @@ impl Otps {
             reset,
             at: self.ids.now(),
         };
-        if self.store.submit(command).await? {
-            Ok(())
-        } else {
-            Err(Error::new(Code::InvalidOtp))
+        if self.store.submit_once(command, once).await? {
+            return Ok(());
         }
+        tokio::time::sleep_until(answer_at.into()).await;
+        Err(Error::new(Code::InvalidOtp))
     }
 
     /// What is kept of a reset token.

@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::UserStatus;
 use crate::id::{SessionId, UserId};
+use crate::page::Page;
 use crate::store::{ReadTx, WriteTx};
 
 /// Somebody's account with what proves it is them.
@@ -154,19 +155,23 @@ pub(super) fn sessions_beyond(
     )
 }
 
+/// One page of the sessions of somebody that stand, newest first.
 pub(super) fn sessions(
     tx: &ReadTx<'_>,
     user_id: UserId,
     current: SessionId,
     now: Timestamp,
+    page: &Page,
 ) -> Result<Vec<Session>> {
     tx.all(
         "SELECT id, created_at, expires_at, user_agent, ip
          FROM sessions
-         WHERE user_id = :user_id AND expires_at > :now
+         WHERE user_id = :user_id AND id < :below AND expires_at > :now
          ORDER BY id DESC
-         LIMIT 500",
-        named_params! { ":user_id": user_id, ":now": now },
+         LIMIT :limit OFFSET :offset",
+        named_params! {
+            ":user_id": user_id, ":below": page.below(), ":now": now, ":limit": page.fetch(), ":offset": page.offset,
+        },
         |row| {
             let id: SessionId = row.get("id")?;
             Ok(Session {
@@ -324,4 +329,14 @@ pub(super) fn take_reset(
         named_params! { ":user_id": user_id, ":token_hash": token_hash, ":now": now },
     )?;
     Ok(changed > 0)
+}
+
+/// Makes codes and permissions to reset worthless: they are not to outlive a change of the password.
+pub(super) fn forget_resets(tx: &WriteTx<'_>, user_id: UserId) -> Result<()> {
+    delete_otp(tx, user_id, Purpose::Reset)?;
+    tx.execute(
+        "DELETE FROM password_resets WHERE user_id = :user_id",
+        named_params! { ":user_id": user_id },
+    )?;
+    Ok(())
 }

@@ -97,10 +97,11 @@ async fn prepare(edge: &Edge, request: Request, user_id: UserId) -> Result<(Requ
         .filter(|key| (1..=MAX_KEY).contains(&key.len()))
         .ok_or(Code::InvalidIdempotencyKey)?
         .to_owned();
+    // It is read whole here, so a form with files may be no larger than one without.
     let limit = request
         .extensions()
         .get::<BodyLimits>()
-        .map_or(0, |limits| limits.any);
+        .map_or(0, |limits| limits.text);
     let (mut parts, body) = request.into_parts();
     let body = collect(body, limit).await?;
     let mut hasher = blake3::Hasher::new();

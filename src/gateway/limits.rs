@@ -49,7 +49,11 @@ impl Limits {
                 logins: buckets(options.logins_per_minute, options.logins_burst),
                 signups: buckets(options.signups_per_minute, options.signups_burst),
                 writes: buckets(options.writes_per_minute, options.writes_burst),
-                identifiers: buckets(options.logins_per_minute, options.logins_burst),
+                // Wide, since whoever fills it keeps the name's owner out as well.
+                identifiers: buckets(
+                    options.logins_per_minute.saturating_mul(10),
+                    options.logins_burst.saturating_mul(10),
+                ),
                 codes: buckets(options.codes_per_minute, options.codes_burst),
             })
         });
@@ -77,6 +81,7 @@ impl Limits {
         }
         let guesses = [
             "/api/v1/auth/login",
+            "/api/v1/auth/request-password-reset",
             "/api/v1/auth/reset-password",
             "/api/v1/auth/password",
             "/api/v1/setup",

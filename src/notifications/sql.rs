@@ -210,10 +210,15 @@ impl Source {
                 for row in rows.iter_mut().filter(|row| row.seq > 0) {
                     let named = comment_mentions(tx, row.id)?;
                     if let Event::CommentCreated {
-                        mentions, post_id, ..
+                        mentions,
+                        post_id,
+                        parent_author_id,
+                        ..
                     } = &mut row.event
                     {
                         *mentions = those_who_may_see(tx, *post_id, named)?;
+                        let answered = parent_author_id.iter().copied().collect();
+                        *parent_author_id = those_who_may_see(tx, *post_id, answered)?.pop();
                     }
                 }
                 Ok(rows)
@@ -238,7 +243,8 @@ impl Source {
                     })
                 },
             ),
-            Self::CommentLikes => tx.all(
+            Self::CommentLikes => {
+                let mut rows = tx.all(
                 "SELECT l.id, l.comment_id, c.post_id, l.user_id, l.created_at, c.author_id AS recipient_id,
                      iif(l.is_active AND NOT c.is_deleted AND NOT p.is_deleted, max(l.event_seq, 0), 0) AS seq
                  FROM comment_likes AS l
@@ -259,7 +265,15 @@ impl Source {
                         })
                     })
                 },
-            ),
+            )?;
+                for row in rows.iter_mut().filter(|row| row.seq > 0) {
+                    if let Event::CommentLiked { post_id, recipient_id, .. } = &mut row.event {
+                        let told = recipient_id.iter().copied().collect();
+                        *recipient_id = those_who_may_see(tx, *post_id, told)?.pop();
+                    }
+                }
+                Ok(rows)
+            }
             Self::Follows => tx.all(
                 "SELECT id, follower_id, following_id, created_at, iif(is_active, event_seq, 0) AS seq
                  FROM follows
@@ -396,10 +410,15 @@ pub(super) fn commenters(
     (is_deleted, id): CommentPlace,
     limit: u32,
 ) -> Result<Vec<(UserId, CommentPlace)>> {
+    // Two ranges of the index, merged: a comparison of pairs would seek by the first column alone.
     tx.all(
         "SELECT id, is_deleted, author_id
          FROM comments
-         WHERE post_id = :post AND (is_deleted, id) > (:is_deleted, :id)
+         WHERE post_id = :post AND is_deleted = :is_deleted AND id > :id
+         UNION ALL
+         SELECT id, is_deleted, author_id
+         FROM comments
+         WHERE post_id = :post AND is_deleted > :is_deleted
          ORDER BY is_deleted, id
          LIMIT :limit",
         named_params! { ":post": post, ":is_deleted": is_deleted, ":id": id, ":limit": limit },

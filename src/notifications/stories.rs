@@ -114,7 +114,7 @@ pub(super) fn effect(event: Event, at: Timestamp) -> Effect {
             let mut told = Told::by(author_id, at, post_id.get());
             told.comment = comment_id.get();
             told.link = like_id.get();
-            told.others([recipient_id], Story::CommentLike);
+            told.others(recipient_id, Story::CommentLike);
             told.into_effect()
         }
         Event::FollowCreated {

@@ -232,14 +232,14 @@ impl Posts {
         self.store.submit_once(command, actor.once.clone()).await
     }
 
-    /// The texts that a post had, newest first.
+    /// The texts that a post had, newest first, as far as the viewer could have seen them then.
     pub async fn history(&self, viewer: UserId, id: PostId, page: Page) -> Result<Slice<Edit>> {
         self.store
             .read(move |tx| {
-                get_visible(tx, viewer, id)?;
-                Ok(page.cut(sql::edits(tx, id, &page)?, |edit| {
-                    Cursor::id(i64::from(edit.number))
-                }))
+                let post = get_visible(tx, viewer, id)?;
+                let relation = users::relation(tx, viewer, post.author_id)?;
+                let edits = sql::edits(tx, id, Visibility::seen_by(relation), &page)?;
+                Ok(page.cut(edits, |edit| Cursor::id(i64::from(edit.number))))
             })
             .await
     }
@@ -253,7 +253,7 @@ impl Posts {
     ) -> Result<(Slice<Post>, u64)> {
         self.store
             .read(move |tx| {
-                let user = users::sql::find(tx, author)?.ok_or(Code::UserNotFound)?;
+                let user = users::living(tx, author)?;
                 let relation = users::relation(tx, viewer, author)?;
                 let posts =
                     sql::by_author(tx, viewer, author, Visibility::seen_by(relation), &page)?;
@@ -316,7 +316,7 @@ fn optional(
     raw: Option<&str>,
     max: usize,
 ) -> Option<String> {
-    let raw = raw.filter(|raw| !raw.trim().is_empty())?;
+    let raw = raw.filter(|raw| text::is_visible(raw))?;
     text::body(field, raw, 1, max)
         .map_err(|error| wrong.push(error))
         .ok()

@@ -114,14 +114,16 @@ impl Command for SetReaction {
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Reacted> {
         let stub = sql::find_stub(tx, self.post_id)?.ok_or(Code::PostNotFound)?;
-        if !stub
+        let row = sql::find_reaction(tx, self.post_id, self.user_id)?;
+        // What one gave can be taken back from where one may not look any more, too.
+        let takes_back = row.is_some() && matches!(self.wish, Wish::Unlike | Wish::Undislike);
+        let may_see = stub
             .visibility
-            .allows_viewer(tx, self.user_id, stub.author_id)?
-        {
+            .allows_viewer(tx, self.user_id, stub.author_id)?;
+        if !takes_back && !may_see {
             return Err(Error::new(Code::PostNotFound));
         }
         let person = commands::active_person(tx, self.user_id)?;
-        let row = sql::find_reaction(tx, self.post_id, self.user_id)?;
         let before = match row.as_ref().map_or(0, |row| row.value) {
             1 => Value::Liked,
             -1 => Value::Disliked,

@@ -196,28 +196,37 @@ pub(super) fn mark_deleted(tx: &WriteTx<'_>, id: PostId, at: Timestamp) -> Resul
 /// Keeps the text that is about to be replaced.
 pub(super) fn keep_edit(tx: &WriteTx<'_>, before: &Post, at: Timestamp) -> Result<()> {
     tx.execute(
-        "INSERT INTO post_edits (post_id, number, content, caption, hashtags, edited_at)
+        "INSERT INTO post_edits (post_id, number, content, caption, hashtags, visibility, edited_at)
          VALUES (
              :post_id,
              (SELECT COALESCE(MAX(number), 0) + 1 FROM post_edits WHERE post_id = :post_id),
-             :content, :caption, :hashtags, :at
+             :content, :caption, :hashtags, :visibility, :at
          )",
         named_params! {
             ":post_id": before.id, ":content": before.content, ":caption": before.caption,
-            ":hashtags": serde_json::to_string(&before.hashtags).map_err(Error::internal)?, ":at": at,
+            ":hashtags": serde_json::to_string(&before.hashtags).map_err(Error::internal)?, ":visibility": before.visibility, ":at": at,
         },
     )?;
     Ok(())
 }
 
-pub(super) fn edits(tx: &ReadTx<'_>, id: PostId, page: &Page) -> Result<Vec<Edit>> {
+pub(super) fn edits(
+    tx: &ReadTx<'_>,
+    id: PostId,
+    visibilities: &[Visibility],
+    page: &Page,
+) -> Result<Vec<Edit>> {
+    // From the widest to the narrowest, so the last is the limit.
+    let narrowest = visibilities.last().copied().unwrap_or_default();
     tx.all(
         "SELECT number, content, caption, hashtags, edited_at
          FROM post_edits
-         WHERE post_id = :id AND number < :below
+         WHERE post_id = :id AND visibility <= :narrowest AND number < :below
          ORDER BY number DESC
-         LIMIT :limit",
-        named_params! { ":id": id, ":below": page.below(), ":limit": page.fetch() },
+         LIMIT :limit OFFSET :offset",
+        named_params! {
+            ":id": id, ":narrowest": narrowest, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset,
+        },
         |row| {
             Ok(Edit {
                 number: row.get("number")?,
@@ -319,7 +328,7 @@ pub(super) fn put_reaction(
     tx.execute(
         "INSERT INTO reactions (id, post_id, user_id, value, created_at, event_seq)
          VALUES (:id, :post, :user, :value, :created_at, :event_seq)
-         ON CONFLICT (id) DO UPDATE SET value = excluded.value, event_seq = excluded.event_seq",
+         ON CONFLICT (post_id, user_id) DO UPDATE SET value = excluded.value, event_seq = excluded.event_seq",
         named_params! {
             ":id": row.id, ":post": post, ":user": user, ":value": row.value, ":created_at": row.created_at,
             ":event_seq": row.event_seq,
@@ -364,8 +373,8 @@ pub(super) fn likers(
          JOIN users AS u ON u.id = r.user_id
          WHERE r.post_id = :post AND r.value = 1 AND r.id < :below
          ORDER BY r.id DESC
-         LIMIT :limit",
-        named_params! { ":post": post, ":below": page.below(), ":limit": page.fetch() },
+         LIMIT :limit OFFSET :offset",
+        named_params! { ":post": post, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
         |row| Ok((row.get("reaction_id")?, users::sql::person(row)?)),
     )
 }

@@ -118,6 +118,15 @@ impl Store {
         self.inner.writer.submit(command, once, deadline).await
     }
 
+    /// What a request that must happen once gave the first time, if there was a first time. Only where the request cannot
+    /// be prepared a second time: otherwise the command finds it out by itself.
+    pub async fn find_output<C: Command>(&self, once: Option<&Once>) -> Result<Option<C::Output>> {
+        let Some(once) = once.cloned() else {
+            return Ok(None);
+        };
+        self.read(move |tx| once::find_output::<C>(&once, tx)).await
+    }
+
     /// Applies a command that arrives in its serialised form; the output is serialised likewise.
     pub async fn submit_encoded(&self, encoded: Encoded) -> Result<serde_json::Value> {
         let deadline = Instant::now() + self.inner.write_timeout;

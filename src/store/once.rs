@@ -33,11 +33,8 @@ pub(super) fn apply<C: Command>(
     let Some(once) = once else {
         return command.apply(tx);
     };
-    if let Some((fingerprint, output)) = find(tx, once)? {
-        if fingerprint != once.fingerprint {
-            return Err(Error::new(Code::IdempotencyMismatch));
-        }
-        return serde_json::from_str(&output).map_err(Error::internal);
+    if let Some(output) = find_output::<C>(once, tx)? {
+        return Ok(output);
     }
     let output = command.apply(tx)?;
     let kept = serde_json::to_string(&output).map_err(Error::internal)?;
@@ -50,6 +47,19 @@ pub(super) fn apply<C: Command>(
         },
     )?;
     Ok(output)
+}
+
+/// The output that the same request had before, if any.
+pub(super) fn find_output<C: Command>(once: &Once, tx: &ReadTx<'_>) -> Result<Option<C::Output>> {
+    let Some((fingerprint, output)) = find(tx, once)? else {
+        return Ok(None);
+    };
+    if fingerprint != once.fingerprint {
+        return Err(Error::new(Code::IdempotencyMismatch));
+    }
+    serde_json::from_str(&output)
+        .map(Some)
+        .map_err(Error::internal)
 }
 
 fn find(tx: &ReadTx<'_>, once: &Once) -> Result<Option<(String, String)>> {

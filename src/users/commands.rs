@@ -118,7 +118,7 @@ impl Command for FollowUser {
             return Err(Error::new(Code::CannotFollowSelf));
         }
         let new_follower = active(tx, self.follower_id)?;
-        let followed_username = active(tx, self.following_id)?;
+        let followed_username = super::living(tx, self.following_id)?.person.username;
         let before = sql::find_follow(tx, self.follower_id, self.following_id)?;
         if let Some(follow) = before.as_ref().filter(|follow| follow.is_active) {
             return Ok(follow.clone());
@@ -179,7 +179,7 @@ impl Command for UnfollowUser {
 /// The username of somebody whose account is in use.
 fn active(tx: &ReadTx<'_>, id: UserId) -> Result<String> {
     sql::find_status(tx, id)?
-        .filter(|(_, status)| *status != UserStatus::Deleted)
+        .filter(|(_, status)| *status == UserStatus::Active)
         .map(|(username, _)| username)
         .ok_or(Code::UserNotFound.into())
 }

@@ -238,7 +238,7 @@ impl Users {
     ) -> Result<(Slice<(Follow, Person)>, u64)> {
         self.store
             .read(move |tx| {
-                let user = sql::find(tx, of)?.ok_or(Code::UserNotFound)?;
+                let user = living(tx, of)?;
                 let (rows, total) = match direction {
                     Direction::Followers => (sql::followers(tx, of, &page)?, user.followers_count),
                     Direction::Following => (sql::following(tx, of, &page)?, user.following_count),
@@ -272,7 +272,7 @@ impl Users {
     ) -> Result<Slice<Person>> {
         self.store
             .read(move |tx| {
-                sql::find(tx, of)?.ok_or(Code::UserNotFound)?;
+                living(tx, of)?;
                 let rows = sql::known_followers(tx, viewer, of, &page)?;
                 Ok(page
                     .cut(rows, |(id, _)| Cursor::id(id.get()))
@@ -360,10 +360,15 @@ pub fn relation(tx: &ReadTx<'_>, viewer: UserId, of: UserId) -> Result<Relation>
     })
 }
 
-fn profile(tx: &ReadTx<'_>, viewer: UserId, id: UserId) -> Result<Profile> {
-    let user = sql::find(tx, id)?
+/// A person who is not gone.
+pub fn living(tx: &ReadTx<'_>, id: UserId) -> Result<User> {
+    sql::find(tx, id)?
         .filter(|user| user.status != UserStatus::Deleted)
-        .ok_or(Code::UserNotFound)?;
+        .ok_or(Code::UserNotFound.into())
+}
+
+fn profile(tx: &ReadTx<'_>, viewer: UserId, id: UserId) -> Result<Profile> {
+    let user = living(tx, id)?;
     let relation = relation(tx, viewer, id)?;
     let follows_me = relation != Relation::Oneself && sql::is_following(tx, id, viewer)?;
     let Person {

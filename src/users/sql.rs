@@ -180,6 +180,18 @@ pub fn set_status(
     )
 }
 
+/// Takes a person's name off what they leave behind. The new username is one that nobody can choose.
+pub fn anonymise(tx: &WriteTx<'_>, id: UserId) -> Result<()> {
+    tx.execute(
+        "UPDATE users
+         SET username = 'deleted~' || id, username_key = 'deleted~' || id, username_skeleton = 'deleted~' || id,
+             name = 'Deleted account', bio = NULL, avatar = NULL, banner = NULL
+         WHERE id = :id",
+        named_params! { ":id": id },
+    )?;
+    refresh_terms(tx, id)
+}
+
 /// Writes the words under which somebody is found anew, from their row.
 pub fn refresh_terms(tx: &WriteTx<'_>, id: UserId) -> Result<()> {
     tx.execute(
@@ -251,7 +263,7 @@ pub fn put_follow(
     tx.execute(
         "INSERT INTO follows (id, follower_id, following_id, is_active, created_at, event_seq)
          VALUES (:id, :follower, :following, 1, :at, :event_seq)
-         ON CONFLICT (id) DO UPDATE SET is_active = 1, event_seq = excluded.event_seq",
+         ON CONFLICT (follower_id, following_id) DO UPDATE SET is_active = 1, event_seq = excluded.event_seq",
         named_params! {
             ":id": id, ":follower": follower, ":following": following, ":at": at, ":event_seq": event_seq,
         },
@@ -325,8 +337,8 @@ pub fn mutuals(tx: &ReadTx<'_>, of: UserId, page: &Page) -> Result<Vec<(FollowId
          JOIN users AS u ON u.id = f.following_id
          WHERE f.follower_id = :of AND f.is_active = 1 AND back.is_active = 1 AND f.id < :below
          ORDER BY f.id DESC
-         LIMIT :limit",
-        named_params! { ":of": of, ":below": page.below(), ":limit": page.fetch() },
+         LIMIT :limit OFFSET :offset",
+        named_params! { ":of": of, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
         |row| Ok((row.get("follow_id")?, person(row)?)),
     )
 }
@@ -345,8 +357,8 @@ pub fn known_followers(
          JOIN users AS u ON u.id = f.following_id
          WHERE f.follower_id = :viewer AND f.is_active = 1 AND theirs.is_active = 1 AND f.id < :below
          ORDER BY f.id DESC
-         LIMIT :limit",
-        named_params! { ":viewer": viewer, ":of": of, ":below": page.below(), ":limit": page.fetch() },
+         LIMIT :limit OFFSET :offset",
+        named_params! { ":viewer": viewer, ":of": of, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
         |row| Ok((row.get("follow_id")?, person(row)?)),
     )
 }

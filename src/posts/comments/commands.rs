@@ -30,7 +30,7 @@ impl Command for CreateComment {
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Comment> {
         let post = visible_post(tx, self.author_id, self.post_id)?;
         let author = active_person(tx, self.author_id)?;
-        let parent_author_id = match self.parent_id {
+        let parent_author = match self.parent_id {
             None => None,
             Some(parent) => Some(
                 sql::find_stub(tx, parent)?
@@ -38,6 +38,13 @@ impl Command for CreateComment {
                     .map(|stub| stub.author_id)
                     .ok_or(Code::CommentNotFound)?,
             ),
+        };
+        // Who answered here once may see the post no longer; then it is no news for them.
+        let parent_author_id = match parent_author {
+            Some(person) if post.visibility.allows_viewer(tx, person, post.author_id)? => {
+                Some(person)
+            }
+            _ => None,
         };
         let mentioned = mentioned(tx, [Some(&self.content)])?;
         let mut mentions = those_who_may_see(tx, &mentioned, post.author_id, post.visibility)?;
@@ -112,11 +119,11 @@ impl Command for DeleteComment {
     type Output = Comment;
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Comment> {
-        let stub = if self.as_admin {
-            sql::find_stub(tx, self.id)?.ok_or(Code::CommentNotFound)?
-        } else {
-            visible_comment(tx, self.by, self.id)?
-        };
+        let stub = sql::find_stub(tx, self.id)?.ok_or(Code::CommentNotFound)?;
+        // One's own can be removed from where one may not look any more, too.
+        if stub.author_id != self.by && !self.as_admin {
+            visible_comment(tx, self.by, self.id)?;
+        }
         let post_author = posts_sql::find_stub(tx, stub.post_id)?.map(|post| post.author_id);
         if stub.author_id != self.by && post_author != Some(self.by) && !self.as_admin {
             return Err(Error::new(Code::Forbidden));
@@ -222,7 +229,11 @@ impl LikeComment {
         let id = known.unwrap_or(self.id);
         match (known, liked) {
             (None, _) => {
-                let recipient_id = stub.author_id;
+                let post = visible_post(tx, author_id, post_id)?;
+                let sees = post
+                    .visibility
+                    .allows_viewer(tx, stub.author_id, post.author_id)?;
+                let recipient_id = sees.then_some(stub.author_id);
                 let event = Event::CommentLiked {
                     like_id: id,
                     comment_id,

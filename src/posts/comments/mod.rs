@@ -102,6 +102,17 @@ impl Sort {
         }
     }
 
+    /// Refuses a cursor that is from a list in another order.
+    fn check(self, page: &Page) -> Result<()> {
+        let is_foreign = self != Self::Best && page.after.is_some_and(|cursor| cursor.rank != 0);
+        if is_foreign {
+            Err(Error::new(Code::InvalidQuery)
+                .with_message("This cursor is from a list in another order."))
+        } else {
+            Ok(())
+        }
+    }
+
     /// What stands before the first comment.
     fn start(self) -> Cursor {
         match self {
@@ -151,6 +162,7 @@ impl Posts {
         sort: Sort,
         page: Page,
     ) -> Result<Slice<Comment>> {
+        sort.check(&page)?;
         self.store
             .read(move |tx| {
                 super::get_visible(tx, viewer, post_id)?;
@@ -168,6 +180,7 @@ impl Posts {
         sort: Sort,
         page: Page,
     ) -> Result<Slice<Comment>> {
+        sort.check(&page)?;
         self.store
             .read(move |tx| {
                 super::get_visible(tx, viewer, post_id)?;
@@ -184,6 +197,7 @@ impl Posts {
         sort: Sort,
         page: Page,
     ) -> Result<Slice<Comment>> {
+        sort.check(&page)?;
         self.store
             .read(move |tx| {
                 let stub = sql::find_stub(tx, id)?.ok_or(Code::CommentNotFound)?;

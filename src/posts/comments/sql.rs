@@ -115,13 +115,30 @@ impl Sort {
         }
     }
 
-    /// What stands after the cursor `:rank`, `:after`.
-    fn after(self) -> &'static str {
-        match self {
-            Self::Newest => "c.id < :after AND :rank = 0",
-            Self::Oldest => "c.id > :after AND :rank = 0",
-            Self::Best => "(c.score, c.id) < (:rank, :after)",
-        }
+    /// The ids of one page of the comments that `filter` lets through, after the cursor `:rank`, `:after`.
+    fn page(self, filter: &str) -> String {
+        let after = match self {
+            Self::Newest => "id < :after AND :rank = 0",
+            Self::Oldest => "id > :after AND :rank = 0",
+            // Two ranges of the index, merged: a comparison of pairs would seek by the score alone, and read all that
+            // share it up to the cursor.
+            Self::Best => {
+                return format!(
+                    "SELECT id
+                     FROM (
+                         SELECT id, score FROM comments WHERE {filter} AND score = :rank AND id < :after
+                         UNION ALL
+                         SELECT id, score FROM comments WHERE {filter} AND score < :rank
+                         ORDER BY score DESC, id DESC
+                         LIMIT :limit OFFSET :offset
+                     )"
+                );
+            }
+        };
+        format!(
+            "SELECT id FROM comments WHERE {filter} AND {after} ORDER BY {} LIMIT :limit OFFSET :offset",
+            self.order("")
+        )
     }
 }
 
@@ -133,20 +150,13 @@ pub(super) fn flat(
     sort: Sort,
     page: &Page,
 ) -> Result<Vec<Comment>> {
-    let start = page.after.unwrap_or(sort.start());
-    tx.all(
-        &format!(
-            "{COMMENT}
-             WHERE c.post_id = :post AND c.is_deleted = 0 AND {}
-             ORDER BY {}
-             LIMIT :limit",
-            sort.after(),
-            sort.order("c.")
-        ),
-        named_params! {
-            ":viewer": viewer, ":post": post, ":rank": start.rank, ":after": start.id, ":limit": page.fetch(),
-        },
-        comment,
+    read_page(
+        tx,
+        viewer,
+        "post_id = :of AND is_deleted = 0",
+        post.get(),
+        sort,
+        page,
     )
 }
 
@@ -158,18 +168,34 @@ pub(super) fn list(
     sort: Sort,
     page: &Page,
 ) -> Result<Vec<Comment>> {
+    read_page(
+        tx,
+        viewer,
+        "list_id = :of AND is_shown = 1",
+        list.0,
+        sort,
+        page,
+    )
+}
+
+fn read_page(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    filter: &str,
+    of: i64,
+    sort: Sort,
+    page: &Page,
+) -> Result<Vec<Comment>> {
     let start = page.after.unwrap_or(sort.start());
     tx.all(
         &format!(
-            "{COMMENT}
-             WHERE c.list_id = :list AND c.is_shown = 1 AND {}
-             ORDER BY {}
-             LIMIT :limit",
-            sort.after(),
+            "{COMMENT} WHERE c.id IN ({}) ORDER BY {}",
+            sort.page(filter),
             sort.order("c.")
         ),
         named_params! {
-            ":viewer": viewer, ":list": list.0, ":rank": start.rank, ":after": start.id, ":limit": page.fetch(),
+            ":viewer": viewer, ":of": of, ":rank": start.rank, ":after": start.id,
+            ":limit": page.fetch(), ":offset": page.offset,
         },
         comment,
     )

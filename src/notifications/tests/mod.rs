@@ -217,7 +217,7 @@ fn comment_liked(like: i64, comment: i64, author: i64) -> Event {
         comment_id: comment.into(),
         post_id: 11.into(),
         author_id: author.into(),
-        recipient_id: comment_author(comment).into(),
+        recipient_id: Some(comment_author(comment).into()),
     }
 }
 

@@ -241,7 +241,7 @@ impl Writer {
         while self.jobs.blocking_recv_many(&mut batch, self.max_batch) > 0 {
             self.write(&mut batch);
         }
-        // Ours is the last connection to go: leave a file without a log beside it.
+        // The readers are gone already (see `Store::close`): leave a file without a log beside it.
         if let Err(error) = self
             .connection
             .execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use crate::api::{self, Domains, health};
 use crate::auth::{self, Auth};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::consume::Consumers;
 use crate::datadir::DataDir;
 use crate::disk::DiskGuard;
@@ -36,6 +36,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// How often what has expired is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_mins(10);
+
+/// Connections at once to the metrics' own listener.
+const METRICS_CONNECTIONS: u32 = 64;
 
 /// A server that runs until [`stop`](Self::stop).
 pub struct App {
@@ -283,6 +286,11 @@ async fn serve_metrics(
         tasks.clone(),
         tasks.stopping().clone(),
     );
+    // Prometheus needs one or two; the rest is for those who are served.
+    let server = config::Server {
+        max_connections: server.max_connections.min(METRICS_CONNECTIONS),
+        ..server
+    };
     let service = health::metrics_routes(health);
     tasks.spawn("metrics", async move {
         serve::run(

@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
+use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
@@ -156,15 +157,41 @@ async fn offer(smtp: &AsyncSmtpTransport<Tokio1Executor>, message: Message) -> R
         match smtp.send(message.clone()).await {
             Ok(_) => break,
             // "Permanent" is the server's last word.
-            Err(error) if error.is_permanent() || attempt == ATTEMPTS => return Err(error.into()),
+            Err(error) if error.is_permanent() || attempt == ATTEMPTS => bail!("{}", class(&error)),
             Err(error) => {
-                info!(error = %error, attempt, "The mail server did not take a message; trying again");
+                info!(
+                    error = class(&error),
+                    attempt, "The mail server did not take a message; trying again"
+                );
                 tokio::time::sleep(pause).await;
                 pause *= 4;
             }
         }
     }
     Ok(())
+}
+
+/// What an error is, for the log: never the server's own words, which usually quote the recipient's address.
+fn class(error: &smtp::Error) -> String {
+    let class = if error.is_permanent() {
+        "permanent"
+    } else if error.is_transient() {
+        "transient"
+    } else if error.is_timeout() {
+        "timeout"
+    } else if error.is_tls() {
+        "tls"
+    } else if error.is_response() {
+        "response"
+    } else if error.is_client() {
+        "client"
+    } else {
+        "connection"
+    };
+    match error.status() {
+        Some(code) => format!("smtp {class} {code}"),
+        None => format!("smtp {class}"),
+    }
 }
 
 fn put_into_outbox(dir: &Path, message: &[u8]) -> Result<()> {

@@ -1,5 +1,7 @@
 //! `socialhub serve`.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -7,17 +9,22 @@ use tracing::info;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::gateway::serve::raise_descriptors;
 use crate::telemetry;
+
+/// How long the runtime waits for its threads at the end.
+const RUNTIME_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(config: Config) -> Result<()> {
     telemetry::start_logging(&config.log)?;
+    raise_descriptors();
     let metrics = telemetry::start_metrics()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("worker")
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         // Before the start, so that a signal during it is not lost.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -29,7 +36,10 @@ pub(super) fn run(config: Config) -> Result<()> {
         }
         app.stop().await;
         Ok(())
-    })
+    });
+    // Everything is closed: blocking work that is still under way has nobody left to tell.
+    runtime.shutdown_timeout(RUNTIME_PATIENCE);
+    outcome
 }
 
 /// What the person who started it needs to know, on standard output; the link's secret stays out of the log.

@@ -142,7 +142,6 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
     let id = request_id::of(request.headers());
     let method = request.method().clone();
     paths::rewrite(request.uri_mut());
-    let uri = request.uri().clone();
     // The id alone: a span's fields are formatted for every request, the last line's only where it is written.
     let span = info_span!("request", request.id = %id);
     let mut response = edge.answer(request, next).instrument(span.clone()).await;
@@ -154,34 +153,33 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
     let route = response.extensions_mut().remove::<RouteName>();
     measures::record(&method, route.as_ref().map(|name| &name.0), status, took);
     span.in_scope(|| {
-        let (path, ms) = (
-            uri.path(),
-            u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        );
+        // Not the path itself, which may hold an e-mail address.
+        let route = route.as_ref().map_or("unmatched", |name| name.0.as_str());
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let (verb, code) = (method.as_str(), status.as_u16());
         if status.is_server_error() {
             info!(
                 http.method = verb,
-                http.path = path,
+                http.route = route,
                 http.status = code,
                 ms,
-                "{method} {path} failed with {status}"
+                "{method} {route} failed with {status}"
             );
         } else if took > SLOW {
             warn!(
                 http.method = verb,
-                http.path = path,
+                http.route = route,
                 http.status = code,
                 ms,
-                "{method} {path} took {ms} ms"
+                "{method} {route} took {ms} ms"
             );
         } else {
             debug!(
                 http.method = verb,
-                http.path = path,
+                http.route = route,
                 http.status = code,
                 ms,
-                "{method} {path} {status}"
+                "{method} {route} {status}"
             );
         }
     });

@@ -1,14 +1,24 @@
 //! A name for each request, in every log line and in `X-Request-Id`.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{HeaderMap, HeaderName};
+
+use crate::random;
 
 /// The header, in both directions.
 pub(super) const NAME: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest foreign id that is taken over.
 const MAX_FOREIGN: usize = 64;
+
+/// Of this run. Random, because a process's number is 1 in every container.
+static RUN: LazyLock<String> = LazyLock::new(|| {
+    // Without randomness nothing else would work either; the names then are unique within the run alone.
+    let number = random::bytes().map_or(0, u64::from_le_bytes);
+    format!("{number:016x}")
+});
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -26,11 +36,7 @@ pub(super) fn of(headers: &HeaderMap) -> String {
         .map_or_else(make, str::to_owned)
 }
 
-/// Unique within this process; the process's own number keeps the lines of two runs apart.
+/// Unique within this run; the run's own name keeps the lines of two apart.
 fn make() -> String {
-    format!(
-        "{:x}-{:x}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
+    format!("{}-{:x}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
 }

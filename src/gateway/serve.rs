@@ -14,14 +14,49 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use metrics::gauge;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 use tracing::{debug, info, warn};
 
 use super::Peer;
 use crate::config;
 use crate::tasks::Tasks;
+
+/// What a client of HTTP/2 begins with (RFC 9113 section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Raises the number of files and connections that the process may have open to what it may be raised to: the usual soft
+/// limit is for programs that still use `select`.
+pub fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(error = %error, "The limit of open files could not be raised");
+    }
+}
+
+/// How many connections may be open at once: as many as are wanted, in at most three quarters of the open files that the
+/// process may have, since the databases need some as well.
+fn places(wanted: u32) -> usize {
+    let wanted = wanted.max(1);
+    let Some(files) = getrlimit(Resource::Nofile).current else {
+        return wanted as usize;
+    };
+    let share = u32::try_from(files / 4 * 3).unwrap_or(u32::MAX).max(1);
+    if share < wanted {
+        warn!(
+            connections = share,
+            "server.max_connections is {wanted}, but only {files} files may be open: {share} connections are taken at once"
+        );
+    }
+    wanted.min(share) as usize
+}
 
 /// Answers connections until `shutdown`, then finishes the requests under way, within the configured time.
 pub async fn run<S>(
@@ -36,13 +71,16 @@ pub async fn run<S>(
         + Send
         + 'static,
 {
-    let places = Arc::new(Semaphore::new(options.max_connections.max(1) as usize));
+    let places = Arc::new(Semaphore::new(places(options.max_connections)));
+    let patience = Duration::from_millis(options.header_timeout_ms);
     let connections = GracefulShutdown::new();
+    // Cancelled when no request is waited for any more, and when no answer is.
+    let (stopping, cut) = (CancellationToken::new(), CancellationToken::new());
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(options.header_timeout_ms))
+        .header_read_timeout(patience)
         .keep_alive(true);
     builder
         .http2()
@@ -78,24 +116,55 @@ pub async fn run<S>(
                 request.extensions_mut().insert(Peer(peer));
                 request
             });
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-            .into_owned();
-        let connection = connections.watch(connection);
+        let (builder, watcher) = (builder.clone(), connections.watcher());
+        let (stopping, cut) = (stopping.clone(), cut.clone());
         tasks.spawn("connection", async move {
             gauge!("socialhub_http_connections").increment(1);
-            if let Err(error) = connection.await {
-                debug!(error = %error, "A connection broke");
+            // Nobody is owed an answer yet: a client that says nothing is not waited for, by the stopping process least.
+            let speaks = tokio::select! {
+                biased;
+                speaks = tokio::time::timeout(patience, version_is_known(&stream)) => speaks.unwrap_or(false),
+                () = stopping.cancelled() => false,
+            };
+            if speaks {
+                let connection = builder
+                    .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+                    .into_owned();
+                let served = cut.run_until_cancelled(watcher.watch(connection)).await;
+                if let Some(Err(error)) = served {
+                    debug!(error = %error, "A connection broke");
+                }
             }
             gauge!("socialhub_http_connections").decrement(1);
             drop(place);
         });
     }
     drop(listener);
+    stopping.cancel();
     let patience = Duration::from_millis(options.shutdown_timeout_ms);
     match tokio::time::timeout(patience, connections.shutdown()).await {
         Ok(()) => info!("All requests are answered"),
-        Err(_elapsed) => warn!("Some requests were still under way and are cut off"),
+        Err(_elapsed) => {
+            warn!("Some requests were still under way and are cut off");
+            cut.cancel();
+        }
+    }
+}
+
+/// Waits until the client has sent enough to tell HTTP/1 from HTTP/2; false when it never will. From there on the timers
+/// of the two run, but there is none over the telling itself.
+async fn version_is_known(stream: &TcpStream) -> bool {
+    let mut start = [0; PREFACE.len()];
+    loop {
+        let Ok(count @ 1..) = stream.peek(&mut start).await else {
+            return false;
+        };
+        let known = start.get(..count).unwrap_or_default();
+        if count == PREFACE.len() || !PREFACE.starts_with(known) {
+            return true;
+        }
+        // What was looked at stays readable, so only time tells whether there is more.
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

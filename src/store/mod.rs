@@ -169,10 +169,12 @@ impl Store {
         &self.inner.registry
     }
 
-    /// Finishes what is queued, refuses what comes after, and closes the connections. Blocks.
+    /// Finishes the writes that are queued, breaks off the reads, refuses what comes after, and closes the connections.
+    /// Blocks.
     pub fn close(&self) {
-        self.inner.writer.close();
+        // The readers first, so that the writer's last checkpoint has nobody's snapshot to spare.
         self.inner.readers.close();
+        self.inner.writer.close();
     }
 }
 

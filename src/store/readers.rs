@@ -1,7 +1,7 @@
 //! The pool of read-only connections, each on a thread of its own, off the async threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ type Job = Box<dyn FnOnce(&Reader) + Send>;
 pub(super) struct Pool {
     queue: Mutex<Option<Sender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    closing: Arc<AtomicBool>,
 }
 
 struct Reader {
@@ -47,8 +48,9 @@ impl Pool {
         };
         let (queue, jobs) = crossbeam_channel::bounded::<Job>(options.read_queue_capacity as usize);
         let mut threads = Vec::with_capacity(count);
+        let closing = Arc::new(AtomicBool::new(false));
         for number in 0..count {
-            let reader = Reader::new(connect()?, options.read_timeout_ms)?;
+            let reader = Reader::new(connect()?, options.read_timeout_ms, Arc::clone(&closing))?;
             let jobs = jobs.clone();
             threads.push(
                 std::thread::Builder::new()
@@ -59,6 +61,7 @@ impl Pool {
         Ok(Self {
             queue: Mutex::new(Some(queue)),
             threads: Mutex::new(threads),
+            closing,
         })
     }
 
@@ -90,7 +93,9 @@ impl Pool {
         answer.await.map_err(|_reader_gone| closed())?
     }
 
+    /// Breaks off what is being read, since nobody is left to be told, and waits for the threads.
     pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
         drop(
             self.queue
                 .lock()
@@ -111,13 +116,20 @@ impl Pool {
 }
 
 impl Reader {
-    fn new(connection: Connection, timeout_ms: u64) -> rusqlite::Result<Self> {
+    fn new(
+        connection: Connection,
+        timeout_ms: u64,
+        closing: Arc<AtomicBool>,
+    ) -> rusqlite::Result<Self> {
         let started = Instant::now();
         let deadline_ms = Arc::new(AtomicU64::new(u64::MAX));
         let watched = Arc::clone(&deadline_ms);
         connection.progress_handler(
             STEPS_BETWEEN_CHECKS,
-            Some(move || millis(started.elapsed()) > watched.load(Ordering::Relaxed)),
+            Some(move || {
+                millis(started.elapsed()) > watched.load(Ordering::Relaxed)
+                    || closing.load(Ordering::Relaxed)
+            }),
         )?;
         Ok(Self {
             connection,

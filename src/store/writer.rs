@@ -16,7 +16,7 @@ use tracing::error;
 use super::{Command, Encoded, Once, Registry, WriteTx, closed, once, outbox};
 use crate::config;
 use crate::disk::DiskGuard;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Kind, Result};
 use crate::event::Event;
 
 /// How long a batch may be applied before it is committed, so that those who wait are not kept for more.
@@ -173,6 +173,8 @@ trait Job: Send {
     fn is_wanted(&self) -> bool;
     /// Applies it; `false` means that it must be undone.
     fn apply(&mut self, tx: &WriteTx<'_>) -> bool;
+    /// Why it must be undone.
+    fn refusal(&self) -> Option<&Error>;
     /// Tells the caller the outcome, or the failure of the whole batch.
     fn answer(self: Box<Self>, failure: Option<Error>);
 }
@@ -213,6 +215,10 @@ where
         kept
     }
 
+    fn refusal(&self) -> Option<&Error> {
+        self.outcome.as_ref()?.as_ref().err()
+    }
+
     fn answer(self: Box<Self>, failure: Option<Error>) {
         let outcome = match (self.outcome, failure) {
             // A command that refused by itself has its own answer, whatever became of the batch.
@@ -241,7 +247,7 @@ impl Writer {
         while self.jobs.blocking_recv_many(&mut batch, self.max_batch) > 0 {
             self.write(&mut batch);
         }
-        // Ours is the last connection to go: leave a file without a log beside it.
+        // The readers are gone already (see `Store::close`): leave a file without a log beside it.
         if let Err(error) = self
             .connection
             .execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")
@@ -256,7 +262,7 @@ impl Writer {
             let started = Instant::now();
             if let Err(full) = self.guard.check() {
                 for job in batch.drain(..) {
-                    job.answer(Some(Error::new(full.code())));
+                    job.answer(Some(same(&full)));
                 }
                 return;
             }
@@ -277,7 +283,7 @@ impl Writer {
                 }
             };
             for job in batch.drain(..applied) {
-                job.answer(failure.as_ref().map(|failure| Error::new(failure.code())));
+                job.answer(failure.as_ref().map(same));
             }
         }
     }
@@ -293,10 +299,6 @@ impl Writer {
                 applied += 1;
                 if job.is_wanted() {
                     apply_one(&tx, job.as_mut())?;
-                    // A full disk makes SQLite undo the whole transaction by itself: nothing of this batch stands.
-                    if self.connection.is_autocommit() {
-                        return Err(Error::new(Code::StorageFull));
-                    }
                 }
                 if started.elapsed() > MAX_APPLY {
                     break;
@@ -329,18 +331,62 @@ impl Writer {
     }
 }
 
-/// Applies one job in a savepoint. Errors only when the transaction itself is lost.
+/// Applies one job in a savepoint. Errors only when the transaction itself is lost: on a full disk, on an I/O error and
+/// the like SQLite undoes all of it by itself, and nothing of the batch stands.
 fn apply_one(tx: &WriteTx<'_>, job: &mut dyn Job) -> Result<()> {
     tx.execute("SAVEPOINT command", [])?;
     let emitted = tx.emitted_count();
     if !job.apply(tx) {
         tx.forget_after(emitted);
-        // Fails only when SQLite has undone everything already, which the caller sees.
-        if tx.execute("ROLLBACK TO command", []).is_err() {
-            return Ok(());
+        if let Err(gone) = tx.execute("ROLLBACK TO command", []) {
+            // There is no savepoint any more; the job knows why.
+            return Err(job.refusal().map_or(gone, lost));
         }
     }
-    // Likewise.
-    drop(tx.execute("RELEASE command", []));
-    Ok(())
+    tx.execute("RELEASE command", []).map(drop)
+}
+
+/// The failure of a whole batch, from the error of the job during which SQLite gave it up.
+fn lost(error: &Error) -> Error {
+    match error.kind() {
+        Kind::StorageFull | Kind::Unavailable => same(error),
+        // Whatever the job made of it, to the others it is a fault of ours.
+        _ => Error::internal(format!(
+            "SQLite gave the transaction up: {error}: {}",
+            error.causes()
+        )),
+    }
+}
+
+/// The same error for another who waits.
+fn same(error: &Error) -> Error {
+    let causes = error.causes();
+    if causes.is_empty() {
+        Error::new(error.code())
+    } else {
+        Error::new(error.code()).with_source(causes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Code;
+    use crate::store::testing::{self, Execute};
+
+    #[tokio::test]
+    async fn a_lost_transaction_is_not_called_a_full_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::open(dir.path(), |_| {});
+        let run = |statements: &[&str]| {
+            let statements = statements.iter().map(|&text| text.to_owned()).collect();
+            store.submit(Execute(statements))
+        };
+        for lost in [&["ROLLBACK"][..], &["ROLLBACK", "DELETE FROM nowhere"]] {
+            let error = run(lost).await.unwrap_err();
+            assert_eq!(error.code(), Code::Internal, "{lost:?}: {error:?}");
+            assert!(!error.causes().is_empty());
+        }
+        run(&["DELETE FROM outbox WHERE seq = 0"]).await.unwrap();
+        store.close();
+    }
 }

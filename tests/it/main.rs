@@ -5,6 +5,7 @@ mod support;
 
 mod counts;
 mod determinism;
+mod disk;
 mod kill;
 mod notifications;
 mod plans;

@@ -204,9 +204,12 @@ fn collect_files(dir: &Path, files: &mut Vec<PathBuf>) {
         let is_test = path
             .file_stem()
             .is_some_and(|name| name == "tests" || name == "testing");
+        if is_test {
+            continue;
+        }
         if path.is_dir() {
             collect_files(&path, files);
-        } else if path.extension().is_some_and(|end| end == "rs") && !is_test {
+        } else if path.extension().is_some_and(|end| end == "rs") {
             files.push(path);
         }
     }

@@ -44,11 +44,16 @@ impl Daemon {
 
     /// The same with more in its environment.
     pub(crate) async fn start_with(env: &[(&str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), env).await
+    }
+
+    /// The same over the `data` in this directory.
+    pub(crate) async fn start_in(dir: TempDir, env: &[(&str, &str)]) -> Self {
         let env = env
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        Self::open(tempfile::tempdir().unwrap(), env).await
+        Self::open(dir, env).await
     }
 
     async fn open(dir: TempDir, env: Vec<(String, String)>) -> Self {

@@ -11,6 +11,7 @@ pub(crate) mod database;
 pub(crate) mod dice;
 pub(crate) mod script;
 mod server;
+pub(crate) mod told;
 
 pub(crate) use client::{Client, Person, Reply};
 pub(crate) use daemon::Daemon;

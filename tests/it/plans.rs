@@ -20,11 +20,20 @@ use crate::support::database;
 /// of one statement have as many texts, these go together.
 const PARTS: &[(&str, &[&str])] = &[
     (
-        "sort.after()",
+        "filter",
+        &["post_id = :of AND is_deleted = 0", "list_id = :of AND is_shown = 1"],
+    ),
+    ("after", &["id < :after AND :rank = 0", "id > :after AND :rank = 0"]),
+    ("self.order(\"\")", &["id DESC", "id"]),
+    (
+        "sort.page(filter)",
         &[
-            "c.id < :after AND :rank = 0",
-            "c.id > :after AND :rank = 0",
-            "(c.score, c.id) < (:rank, :after)",
+            "SELECT id FROM comments WHERE list_id = :of AND is_shown = 1 AND id < :after AND :rank = 0
+             ORDER BY id DESC LIMIT :limit OFFSET :offset",
+            "SELECT id FROM comments WHERE list_id = :of AND is_shown = 1 AND id > :after AND :rank = 0
+             ORDER BY id LIMIT :limit OFFSET :offset",
+            "SELECT id FROM comments WHERE list_id = :of AND is_shown = 1 AND score = :rank AND id < :after
+             ORDER BY id DESC LIMIT :limit OFFSET :offset",
         ],
     ),
     (
@@ -49,6 +58,11 @@ const PARTS: &[(&str, &[&str])] = &[
 
 /// What would be refused, and why it stands: a piece of the statement, a piece of the plan, the reason.
 const ALLOWED: &[(&str, &str, &str)] = &[
+    (
+        "AND score < :rank ORDER BY score DESC",
+        "SCAN (subquery",
+        "one page: the limit is within, where both ranges are read in order",
+    ),
     (
         "ORDER BY c.score DESC, c.id DESC",
         "USE TEMP B-TREE FOR ORDER BY",

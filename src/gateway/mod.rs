@@ -161,7 +161,7 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
     let route = response.extensions_mut().remove::<RouteName>();
     measures::record(&method, route.as_ref().map(|name| &name.0), status, took);
     span.in_scope(|| {
-        let path = uri.path();
+        let path = &*paths::without_addresses(uri.path());
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let (verb, code) = (method.as_str(), status.as_u16());
         if status.is_server_error() {

@@ -18,9 +18,7 @@ use socialhub::notifications::{MarkAllNotifications, MarkNotifications};
 use socialhub::posts::comments::{
     CommentWish, CreateComment, DeleteComment, LikeComment, UpdateComment,
 };
-use socialhub::posts::{
-    CreatePost, DeletePost, PostChange, SetReaction, UpdatePost, Visibility, Wish,
-};
+use socialhub::posts::{CreatePost, DeletePost, PostChange, SetReaction, UpdatePost, Wish};
 use socialhub::store::{Command, Encoded, Once, PruneOnce, PruneOutbox};
 use socialhub::text;
 use socialhub::users::{FollowUser, ProfileChange, Role, UnfollowUser, UpdateProfile};

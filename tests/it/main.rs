@@ -3,6 +3,8 @@
 
 mod support;
 
+mod auth;
+mod codes;
 mod counts;
 mod determinism;
 mod kill;

@@ -5,10 +5,14 @@ mod support;
 
 mod auth;
 mod codes;
+mod comments;
 mod counts;
 mod determinism;
 mod kill;
+mod likes;
 mod notifications;
 mod plans;
+mod posts;
 mod smoke;
 mod store;
+mod users;

@@ -4,10 +4,13 @@
 mod support;
 
 mod auth;
+mod bad_input;
 mod codes;
 mod comments;
 mod counts;
 mod determinism;
+mod edge;
+mod idempotency;
 mod kill;
 mod likes;
 mod notifications;

@@ -7,6 +7,7 @@ mod auth;
 mod bad_input;
 mod codes;
 mod comments;
+mod config_and_process;
 mod counts;
 mod determinism;
 mod edge;

@@ -4,6 +4,7 @@
 mod support;
 
 mod auth;
+mod authorisation;
 mod bad_input;
 mod codes;
 mod comments;

@@ -127,7 +127,7 @@ impl App {
         }
         let routes =
             api::routes(domains).merge(health::routes(health, config.metrics.listen.is_none()));
-        let service = Edge::new(&config, auth, clock, limits).around(routes);
+        let service = Edge::new(&config, auth, clock, limits, tasks.clone()).around(routes);
         let (served, serving) = tokio::sync::oneshot::channel();
         let (server, connections, stop) = (config.server.clone(), tasks.clone(), stopping.clone());
         tasks.spawn("listener", async move {

@@ -34,6 +34,17 @@ fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE00}'..='\u{FE0F}' | '\u{E0020}'..='\u{E007F}')
 }
 
+/// Whether a character of no width joins what stands beside it: in scripts that join, and in emoji. Beside a space or
+/// ASCII it only hides.
+fn is_joined(beside: Option<char>) -> bool {
+    beside.is_some_and(|c| !c.is_whitespace() && !c.is_ascii() && !has_no_width(c))
+}
+
+/// The joiner and the non-joiner.
+fn has_no_width(c: char) -> bool {
+    matches!(c, '\u{200C}' | '\u{200D}')
+}
+
 /// Whether there is anything to see in a text.
 pub fn is_visible(text: &str) -> bool {
     text.chars()
@@ -84,9 +95,12 @@ fn unusable(field: &'static str) -> FieldError {
 pub fn display_name(field: &'static str, raw: &str) -> Result<String, FieldError> {
     let name = raw.trim();
     check_length(field, name, &Limits { min: 1, max: 50 })?;
-    let mut shows = false;
-    for c in name.chars() {
-        let is_fine = if is_joiner(c) {
+    let (mut shows, mut before) = (false, None);
+    let mut chars = name.chars().peekable();
+    while let Some(c) = chars.next() {
+        let is_fine = if has_no_width(c) {
+            is_joined(before) && is_joined(chars.peek().copied())
+        } else if is_joiner(c) {
             shows
         } else {
             !c.is_control() && !is_deceptive(c)
@@ -96,8 +110,9 @@ pub fn display_name(field: &'static str, raw: &str) -> Result<String, FieldError
         }
         // A space ends what a joiner may join.
         shows = !c.is_whitespace();
+        before = Some(c);
     }
-    if !is_visible(name) || name.ends_with(['\u{200C}', '\u{200D}']) {
+    if !is_visible(name) {
         return Err(unusable(field));
     }
     Ok(name.nfc().collect())
@@ -376,6 +391,9 @@ mod tests {
             "a\nb",
             "\u{3164}",
             "a \u{200C} b",
+            "ad\u{200C}a",
+            "می\u{200C} خ",
+            "می\u{200C}",
             &"n".repeat(51),
         ] {
             assert!(display_name("name", bad).is_err(), "{bad:?}");

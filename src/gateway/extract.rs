@@ -15,6 +15,9 @@ use crate::error::{Code, Error, FieldError, Result};
 /// Fields of a form at most.
 pub const MAX_FORM_FIELDS: usize = 200;
 
+/// How deep JSON may nest, as deep as its usual readers go; nothing here needs more than a few levels.
+const MAX_DEPTH: usize = 127;
+
 /// How much of a body is read, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyLimits {
@@ -88,9 +91,15 @@ where
         match essence(request.headers()).as_str() {
             "application/json" => {
                 let bytes = body(request, limits.text).await?;
-                let mut json = serde_json::Deserializer::from_slice(&bytes);
+                if nests_too_deep(&bytes) {
+                    return Err(Error::new(Code::InvalidBody)
+                        .with_message("The body of the request nests too deep."));
+                }
+                let text = std::str::from_utf8(&bytes)
+                    .map_err(|error| Error::new(Code::InvalidBody).with_source(error))?;
+                let mut json = serde_json::Deserializer::from_str(text);
                 let value = serde_path_to_error::deserialize(&mut json)
-                    .map_err(|error| from_json(&error))?;
+                    .map_err(|error| from_json(&error, is_json(text)))?;
                 json.end()
                     .map_err(|error| Error::new(Code::InvalidBody).with_source(error))?;
                 Ok(Self(value))
@@ -218,13 +227,37 @@ fn from_fields<T: DeserializeOwned>(fields: Vec<(String, String)>) -> Result<Bod
     }
     serde_path_to_error::deserialize(Value::Object(object))
         .map(Body)
-        .map_err(|error| from_json(&error))
+        .map_err(|error| from_json(&error, true))
 }
 
-/// Which field a deserialiser stumbled over.
-fn from_json(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+/// Whether JSON nests deeper than it may, also where nobody reads it: the deserialiser would pass over that.
+fn nests_too_deep(json: &[u8]) -> bool {
+    let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_text => is_escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => depth += 1,
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// Which field a deserialiser stumbled over. Some wrong types look like wrong syntax to it (a number for one of a set
+/// of names), hence `is_json`.
+fn from_json(error: &serde_path_to_error::Error<serde_json::Error>, is_json: bool) -> Error {
     let inner = error.inner();
-    if !inner.is_data() {
+    if !is_json {
         return Error::new(Code::InvalidBody).with_source(inner.to_string());
     }
     let text = inner.to_string();

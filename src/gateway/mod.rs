@@ -8,7 +8,8 @@
 //! * `extract`: what it says;
 //! * `error`: how a refusal looks;
 //! * `etag`: whether the answer is known already;
-//! * `measures`: what is counted of it.
+//! * `measures`: what is counted of it;
+//! * `leftover`: what a refused request still sends.
 //!
 //! Nothing here knows a domain but `auth`, and no route by name but for its limits.
 
@@ -18,6 +19,7 @@ mod error;
 mod etag;
 mod extract;
 mod idempotency;
+mod leftover;
 mod limits;
 mod measures;
 mod paths;
@@ -43,6 +45,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, Network};
 use crate::error::{Code, Error};
+use crate::tasks::Tasks;
 
 pub use caller::{Admin, Caller};
 pub use error::{ErrorBody, FieldErrorBody, status};
@@ -76,10 +79,11 @@ struct Shared {
     max_body_bytes: u64,
     max_json_bytes: u64,
     in_progress: idempotency::InProgress,
+    tasks: Tasks,
 }
 
 impl Edge {
-    pub fn new(config: &Config, auth: Auth, clock: Clock, limits: Limits) -> Self {
+    pub fn new(config: &Config, auth: Auth, clock: Clock, limits: Limits, tasks: Tasks) -> Self {
         Self {
             shared: Arc::new(Shared {
                 auth,
@@ -91,6 +95,7 @@ impl Edge {
                 max_body_bytes: config.server.max_body_bytes,
                 max_json_bytes: config.server.max_json_bytes,
                 in_progress: idempotency::InProgress::default(),
+                tasks,
             }),
         }
     }
@@ -144,7 +149,9 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
     paths::rewrite(request.uri_mut());
     // The id alone: a span's fields are formatted for every request, the last line's only where it is written.
     let span = info_span!("request", request.id = %id);
+    let (request, leftover) = leftover::watch(request);
     let mut response = edge.answer(request, next).instrument(span.clone()).await;
+    leftover.throw_away(&edge.shared.tasks);
     if let Ok(id) = HeaderValue::from_maybe_shared(bytes::Bytes::from(id)) {
         response.headers_mut().insert(request_id::NAME, id);
     }

@@ -7,11 +7,22 @@
 
 mod support;
 
+mod auth;
+mod authorisation;
+mod bad_input;
+mod codes;
+mod comments;
+mod config_and_process;
 mod counts;
 mod determinism;
 mod disk;
+mod edge;
+mod idempotency;
 mod kill;
+mod likes;
 mod notifications;
 mod plans;
+mod posts;
 mod smoke;
 mod store;
+mod users;

@@ -119,11 +119,18 @@ impl Client {
 
     /// Like [`sign_up`](Self::sign_up), where the server may not answer.
     pub(crate) async fn try_sign_up(&self, username: &str) -> reqwest::Result<Person> {
-        let email = format!("{username}@example.org");
+        // Addresses are ASCII, whatever the name is.
+        let local = if username.is_ascii() {
+            username.to_owned()
+        } else {
+            let bytes = username.bytes().map(|byte| format!("{byte:x}"));
+            bytes.collect::<Vec<_>>().concat()
+        };
+        let email = format!("{local}@example.org");
         let body = json!({ "name": format!("{username} the First"), "email": email, "username": username, "password": PASSWORD });
         let request = self.request(Method::POST, "/auth/signup").json(&body);
         let reply = self.try_send(request).await?.expect(201);
-        Ok(Person::from_signed_in(self, &reply, email))
+        Ok(Person::signed_in(self, &reply))
     }
 
     /// Makes the first admin with the secret of the one-time link.
@@ -131,14 +138,46 @@ impl Client {
         let email = format!("{username}@example.org");
         let body = json!({ "token": token, "name": username, "email": email, "username": username, "password": PASSWORD });
         let reply = self.post("/api/v1/setup", body).await.expect(201);
-        Person::from_signed_in(self, &reply, email)
+        Person::signed_in(self, &reply)
     }
 
     /// Logs somebody in anew.
     pub(crate) async fn log_in(&self, person: &Person) -> Person {
         let body = json!({ "identifier": person.username, "password": PASSWORD });
         let reply = self.post("/auth/login", body).await.expect(200);
-        Person::from_signed_in(self, &reply, person.email.clone())
+        Person::signed_in(self, &reply)
+    }
+
+    /// Tries to log in; the answer whatever it is.
+    pub(crate) async fn try_log_in(&self, identifier: &str, password: &str) -> Reply {
+        let body = json!({ "identifier": identifier, "password": password });
+        self.post("/auth/login", body).await
+    }
+
+    /// Sends a change that must happen once.
+    pub(crate) async fn once(&self, key: &str, method: Method, path: &str, body: Value) -> Reply {
+        let client = self.with("idempotency-key", key);
+        client.send(client.request(method, path).json(&body)).await
+    }
+
+    /// All rows of a list, page by page with the cursor; fails when a page is too large or the walk does not end.
+    pub(crate) async fn walk(&self, path: &str, list: &str, limit: usize) -> Vec<Value> {
+        let join = if path.contains('?') { '&' } else { '?' };
+        let (mut rows, mut cursor) = (Vec::new(), String::new());
+        for _page in 0..1_000 {
+            let at = format!("{path}{join}limit={limit}{cursor}");
+            let reply = self.get(&at).await.expect(200);
+            let page = reply[list].as_array().unwrap();
+            assert!(page.len() <= limit);
+            rows.extend(page.iter().cloned());
+            let next = &reply["next_cursor"];
+            let Some(next) = next.as_str() else {
+                assert!(next.is_null(), "a list ends in null: {reply}");
+                return rows;
+            };
+            cursor = format!("&cursor={next}");
+        }
+        panic!("{path} has no end");
     }
 }
 
@@ -151,13 +190,14 @@ impl Person {
         }
     }
 
-    fn from_signed_in(client: &Client, reply: &Value, email: String) -> Self {
+    /// Whom the reply to a sign-up or log-in is about.
+    pub(crate) fn signed_in(client: &Client, reply: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let token = text(&reply["token"]);
         Self {
             id: text(&reply["user"]["id"]),
             username: text(&reply["user"]["username"]),
-            email,
+            email: text(&reply["user"]["email"]),
             client: client.with_token(&token),
             token,
         }
@@ -196,6 +236,22 @@ impl Person {
             .await
             .expect(200);
     }
+}
+
+/// The `id`s of a list, in its order.
+pub(crate) fn ids(rows: &[Value]) -> Vec<&str> {
+    rows.iter().map(|row| row["id"].as_str().unwrap()).collect()
+}
+
+/// The keys of an object, sorted.
+#[track_caller]
+pub(crate) fn keys(object: &Value) -> Vec<&str> {
+    object
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
 }
 
 impl std::ops::Deref for Person {

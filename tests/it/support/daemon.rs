@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -102,6 +103,16 @@ impl Daemon {
         Client::new(&self.base)
     }
 
+    /// What `/readyz` says as soon as all parts are ready.
+    pub(crate) async fn ready(&self) -> Value {
+        let client = self.client();
+        super::eventually("the daemon is ready", || async {
+            let reply = client.get("/readyz").await;
+            (reply.status == 200).then(|| reply.json())
+        })
+        .await
+    }
+
     pub(crate) fn setup_link(&self) -> Option<&str> {
         self.setup_link.as_deref()
     }
@@ -121,8 +132,18 @@ impl Daemon {
 
     /// Sends SIGTERM and waits for the end.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        self.ask_to_stop();
+        self.ended().await
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn ask_to_stop(&self) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// How it ended; waits for that.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         tokio::time::timeout(PATIENCE, self.child.wait())
             .await
             .unwrap()

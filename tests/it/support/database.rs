@@ -78,3 +78,30 @@ pub(crate) fn assert_sound(connection: &Connection) {
         Vec::<Vec<Value>>::new()
     );
 }
+
+/// The one text that a query finds.
+pub(crate) fn text(connection: &Connection, query: &str) -> String {
+    connection.query_row(query, [], |row| row.get(0)).unwrap()
+}
+
+/// Holds the lock that the server's writer needs, until it is dropped.
+pub(crate) struct Hold {
+    connection: Connection,
+}
+
+impl Hold {
+    pub(crate) fn new(data_dir: &Path) -> Self {
+        let connection = connect_to_write(data_dir);
+        connection
+            .busy_timeout(super::PATIENCE)
+            .and_then(|()| connection.execute_batch("BEGIN IMMEDIATE"))
+            .unwrap();
+        Self { connection }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.connection.execute_batch("ROLLBACK").unwrap();
+    }
+}

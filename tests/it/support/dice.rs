@@ -12,6 +12,7 @@ impl Dice {
     }
 
     /// With a seed of its own, which it says, for the log of a test that fails.
+    #[expect(clippy::print_stdout, reason = "shown where the test fails")]
     pub(crate) fn shaken() -> Self {
         let seed = u64::from_le_bytes(random::bytes().unwrap());
         println!("seed {seed}");

@@ -1,7 +1,6 @@
 //! What the tests share: the server in this process ([`Server`]) or in its own ([`Daemon`]), and people who use it.
 #![expect(
     clippy::unwrap_used,
-    clippy::missing_panics_doc,
     reason = "a fixture that fails should fail loudly"
 )]
 
@@ -9,13 +8,18 @@ mod client;
 mod daemon;
 pub(crate) mod database;
 pub(crate) mod dice;
+mod raw;
 pub(crate) mod script;
 mod server;
+pub(crate) mod smtp;
+mod tokens;
 pub(crate) mod told;
 
-pub(crate) use client::{Client, Person, Reply};
-pub(crate) use daemon::Daemon;
+pub(crate) use client::{Client, PASSWORD, Person, Reply, ids, keys};
+pub(crate) use daemon::{Daemon, command};
+pub(crate) use raw::raw;
 pub(crate) use server::Server;
+pub(crate) use tokens::{claims_of, sign, unsigned};
 
 use std::future::Future;
 use std::time::{Duration, Instant};

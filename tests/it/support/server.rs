@@ -10,7 +10,7 @@ use socialhub::config::Config;
 use socialhub::telemetry;
 use tempfile::TempDir;
 
-use super::Client;
+use super::{Client, Person, database};
 
 /// A running server.
 pub(crate) struct Server {
@@ -78,15 +78,19 @@ impl Server {
 
     /// Stops it and starts it again over the same data.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(|_config| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         self.app.stop().await;
+        change(&mut self.config);
         Self::open(self.dir, self.config, self.clock).await
     }
 
     /// Makes the first admin through the one-time link.
-    pub(crate) async fn set_up(&self, username: &str) -> super::Person {
-        let link = self.app.setup_link().unwrap();
-        let (_, token) = link.split_once("token=").unwrap();
-        self.anonymous.set_up(token, username).await
+    pub(crate) async fn set_up(&self, username: &str) -> Person {
+        self.anonymous.set_up(&self.setup_secret(), username).await
     }
 
     /// Stops it, takes a directory of its data away, and starts it again.
@@ -105,6 +109,24 @@ impl Server {
         );
     }
 
+    /// Stops it, lets the test change the database by hand, and starts it again.
+    pub(crate) async fn edit(self, change: impl FnOnce(&rusqlite::Connection)) -> Self {
+        self.app.stop().await;
+        change(&database::connect_to_write(&self.config.data_dir));
+        Self::open(self.dir, self.config, self.clock).await
+    }
+
+    /// Keeps the writer from committing until the hold is dropped.
+    pub(crate) fn hold_writes(&self) -> database::Hold {
+        database::Hold::new(&self.config.data_dir)
+    }
+
+    /// The secret of the one-time link.
+    pub(crate) fn setup_secret(&self) -> String {
+        let (_, secret) = self.app.setup_link().unwrap().split_once("token=").unwrap();
+        secret.to_owned()
+    }
+
     pub(crate) async fn stop(self) {
         self.app.stop().await;
     }
@@ -120,7 +142,9 @@ impl Server {
             return Vec::new();
         };
         entries
-            .filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok())
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "eml"))
+            .filter_map(|path| std::fs::read_to_string(path).ok())
             .map(|text| {
                 let to = text
                     .lines()

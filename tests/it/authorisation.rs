@@ -1,0 +1,741 @@
+//! Who may do what: one row for each operation of the API. An operation without a row fails, and so does a row without
+//! its operation.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::{Client, PASSWORD, Person, Server};
+
+/// What `{id}` in a path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Id {
+    /// There is none.
+    None,
+    /// The owner themselves.
+    User,
+    /// A post of the owner's.
+    Post,
+    /// A comment of the owner's, beneath a post of theirs.
+    Comment,
+    /// A session of the owner's.
+    Session,
+    /// A notification of the owner's.
+    Notification,
+}
+
+/// Method, path, what its `{id}` is, body (`$fresh` is a new name, `$password` everybody's), and the statuses for
+/// nobody, a stranger, the owner, and an admin.
+type Row = (&'static str, &'static str, Id, &'static str, [u16; 4]);
+
+const CREDENTIALS: &str = r#"{"identifier": "owner", "password": "$password"}"#;
+const SIGN_UP: &str = r#"{"name": "N", "email": "$fresh@example.org", "username": "$fresh", "password": "$password"}"#;
+const SET_UP: &str = r#"{"token": "x", "name": "N", "email": "$fresh@example.org", "username": "$fresh", "password": "$password"}"#;
+const SAME_PASSWORD: &str = r#"{"password": "$password", "newPassword": "$password"}"#;
+const NO_RESET: &str =
+    r#"{"email": "owner@example.org", "newPassword": "$password", "resetToken": "x"}"#;
+const CONTENT: &str = r#"{"content": "Hello"}"#;
+const NO_CODE: &str = r#"{"otp": "------"}"#;
+
+const ROWS: &[Row] = &[
+    // Open to everybody.
+    ("POST", "/api/v1/auth/signup", Id::None, SIGN_UP, [201; 4]),
+    (
+        "POST",
+        "/api/v1/auth/login",
+        Id::None,
+        CREDENTIALS,
+        [200; 4],
+    ),
+    (
+        "POST",
+        "/api/v1/auth/check/{username}",
+        Id::None,
+        "",
+        [200; 4],
+    ),
+    (
+        "POST",
+        "/api/v1/auth/request-password-reset",
+        Id::None,
+        r#"{"email": "owner@example.org"}"#,
+        [200; 4],
+    ),
+    (
+        "POST",
+        "/api/v1/auth/verify-reset-otp/{email}",
+        Id::None,
+        NO_CODE,
+        [400; 4],
+    ),
+    (
+        "POST",
+        "/api/v1/auth/reset-password",
+        Id::None,
+        NO_RESET,
+        [401; 4],
+    ),
+    ("POST", "/api/v1/setup", Id::None, SET_UP, [403; 4]),
+    // Everybody's own.
+    (
+        "GET",
+        "/api/v1/auth/verify-user",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    ("GET", "/api/v1/auth/me", Id::None, "", [401, 200, 200, 200]),
+    (
+        "POST",
+        "/api/v1/auth/logout",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/auth/sessions",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/auth/sessions",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/auth/sessions/{id}",
+        Id::Session,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "POST",
+        "/api/v1/auth/password",
+        Id::None,
+        SAME_PASSWORD,
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/auth/request-verification",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/auth/verify-email",
+        Id::None,
+        NO_CODE,
+        [401, 400, 400, 400],
+    ),
+    (
+        "GET",
+        "/api/v1/auth/search?query=own",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/auth/profile/{userId}",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/auth/profile",
+        Id::None,
+        r#"{"bio": "B"}"#,
+        [401, 200, 200, 200],
+    ),
+    // People.
+    (
+        "GET",
+        "/api/v1/users/profile",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/users/profile",
+        Id::None,
+        r#"{"bio": "B"}"#,
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/profile/{userId}",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/by-username/{username}",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/search?query=own",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/counts",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/followers",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/followers/list",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/followers/{userId}",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/following",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/following/list",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/following/{userId}",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/mutuals",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/mutuals/{userId}",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/users/follow/{id}",
+        Id::User,
+        "",
+        [401, 200, 400, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/users/unfollow/{id}",
+        Id::User,
+        "",
+        [401, 200, 400, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/users/unfollow/{id}",
+        Id::User,
+        "",
+        [401, 200, 400, 200],
+    ),
+    // Posts.
+    ("GET", "/api/v1/posts", Id::None, "", [401, 200, 200, 200]),
+    (
+        "POST",
+        "/api/v1/posts",
+        Id::None,
+        CONTENT,
+        [401, 201, 201, 201],
+    ),
+    (
+        "GET",
+        "/api/v1/posts/getall",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/posts/test",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/posts/user/{userId}",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/posts/{id}",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/posts/{id}",
+        Id::Post,
+        CONTENT,
+        [401, 404, 200, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/posts/{id}",
+        Id::Post,
+        "",
+        [401, 404, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/posts/{id}/history",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/posts/{id}/likes",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/posts/like/{id}",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/posts/like/{id}",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/posts/{id}/like",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/posts/dislike/{id}",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/posts/dislike/{id}",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/posts/{id}/dislike",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    // Comments.
+    (
+        "GET",
+        "/api/v1/posts/comment/{id}",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/posts/comment/{id}",
+        Id::Post,
+        CONTENT,
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/posts/{id}/comment",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/posts/{id}/comment",
+        Id::Post,
+        CONTENT,
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/posts/{id}/comments",
+        Id::Post,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/posts/{id}/comments",
+        Id::Post,
+        CONTENT,
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/posts/comment/{id}",
+        Id::Comment,
+        CONTENT,
+        [401, 403, 200, 403],
+    ),
+    (
+        "DELETE",
+        "/api/v1/posts/comment/{id}",
+        Id::Comment,
+        "",
+        [401, 403, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/posts/comments/{id}/replies",
+        Id::Comment,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/posts/comments/{id}/like",
+        Id::Comment,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PUT",
+        "/api/v1/posts/comments/{id}/like",
+        Id::Comment,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/posts/comments/{id}/like",
+        Id::Comment,
+        "",
+        [401, 200, 200, 200],
+    ),
+    // Notifications.
+    (
+        "GET",
+        "/api/v1/notify/notifications",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/notifications",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/notifications",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/notifications/unread/count",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/notifications/read-all",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/notifications/{id}/read",
+        Id::Notification,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/notifications/{id}",
+        Id::Notification,
+        "",
+        [401, 404, 200, 404],
+    ),
+    // For admins.
+    (
+        "PATCH",
+        "/api/v1/admin/users/{id}/status",
+        Id::User,
+        r#"{"status": "active"}"#,
+        [401, 403, 403, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/admin/events",
+        Id::None,
+        "",
+        [401, 403, 403, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/admin/events/consumers/{name}/replay",
+        Id::None,
+        r#"{"from": 1}"#,
+        [401, 403, 403, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/admin/events/consumers/{name}/dead-letters",
+        Id::None,
+        "",
+        [401, 403, 403, 200],
+    ),
+    // There is none.
+    (
+        "DELETE",
+        "/api/v1/admin/events/consumers/{name}/dead-letters/{seq}",
+        Id::None,
+        "",
+        [401, 403, 403, 404],
+    ),
+    (
+        "POST",
+        "/api/v1/admin/events/consumers/{name}/dead-letters/{seq}/retry",
+        Id::None,
+        "",
+        [401, 403, 403, 404],
+    ),
+];
+
+/// Four kinds of people, and the things of one of them.
+struct World {
+    server: Server,
+    stranger: Person,
+    owner: Person,
+    admin: Person,
+    visibility: &'static str,
+    made: usize,
+}
+
+impl World {
+    async fn new(visibility: &'static str) -> Self {
+        let server = Server::start().await;
+        Self {
+            admin: server.set_up("admin").await,
+            owner: server.sign_up("owner").await,
+            stranger: server.sign_up("stranger").await,
+            server,
+            visibility,
+            made: 0,
+        }
+    }
+
+    /// The callers in the order of a row's statuses; each with a session of its own, which the request may end.
+    async fn callers(&self) -> [Client; 4] {
+        [
+            Client::clone(&self.server),
+            self.server.log_in(&self.stranger).await.client,
+            self.server.log_in(&self.owner).await.client,
+            self.server.log_in(&self.admin).await.client,
+        ]
+    }
+
+    /// A new thing of the owner's.
+    async fn make(&self, id: Id) -> String {
+        let owner = &self.server.log_in(&self.owner).await;
+        match id {
+            Id::None => String::new(),
+            Id::User => owner.id.clone(),
+            Id::Post => owner.write_for("Hello", self.visibility).await,
+            Id::Comment => {
+                let post = owner.write_for("Hello", self.visibility).await;
+                owner.comment(&post, None, "Well").await
+            }
+            Id::Session => {
+                let list = self.server.log_in(owner).await.get("/auth/sessions").await;
+                first_id(&list.expect(200)["sessions"])
+            }
+            Id::Notification => {
+                owner.write("Hello").await;
+                self.server.settle().await;
+                first_id(&owner.get("/api/v1/notifications").await.expect(200)["data"])
+            }
+        }
+    }
+
+    async fn status(&mut self, caller: &Client, row: &Row) -> u16 {
+        let (method, path, id, body, _) = *row;
+        self.made += 1;
+        let path = path
+            .replace("{id}", &self.make(id).await)
+            .replace("{userId}", &self.owner.id)
+            .replace("{username}", &self.owner.username)
+            .replace("{email}", &self.owner.email)
+            .replace("{name}", "notifications")
+            .replace("{seq}", "1");
+        let mut request = caller.request(method.parse::<Method>().unwrap(), &path);
+        if !body.is_empty() {
+            let body = body
+                .replace("$fresh", &format!("fresh{}", self.made))
+                .replace("$password", PASSWORD);
+            request = request
+                .header("content-type", "application/json")
+                .body(body);
+        }
+        let reply = caller.send(request).await;
+        reply.expect(reply.status.as_u16());
+        reply.status.as_u16()
+    }
+}
+
+fn first_id(list: &Value) -> String {
+    list[0]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_has_a_row_and_every_row_an_operation() {
+    let server = Server::start().await;
+    let document = server.get("/openapi.json").await.expect(200);
+    let mut operations = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            operations.insert(format!("{} {path}", method.to_uppercase()));
+        }
+    }
+    let path_of = |path: &'static str| path.split('?').next().unwrap_or_default();
+    let rows: BTreeSet<String> = ROWS
+        .iter()
+        .map(|(method, path, ..)| format!("{method} {}", path_of(path)))
+        .collect();
+    let without_row: Vec<_> = operations.difference(&rows).collect();
+    assert!(
+        without_row.is_empty(),
+        "operations without a row: {without_row:#?}"
+    );
+    let without_operation: Vec<_> = rows.difference(&operations).collect();
+    assert!(
+        without_operation.is_empty(),
+        "rows without an operation: {without_operation:#?}"
+    );
+    assert_eq!(rows.len(), ROWS.len(), "a row stands twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_may_do_what_the_table_says() {
+    let mut world = World::new("public").await;
+    let mut wrong = Vec::new();
+    for row in ROWS {
+        let mut seen = [0; 4];
+        for (status, caller) in seen.iter_mut().zip(world.callers().await) {
+            *status = world.status(&caller, row).await;
+        }
+        let (method, path, .., expected) = row;
+        if seen != *expected {
+            wrong.push(format!("{method} {path}: {seen:?} instead of {expected:?}"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "nobody, a stranger, the owner, an admin:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_private_is_not_there_for_others() {
+    let mut world = World::new("private").await;
+    let mut wrong = Vec::new();
+    for row in ROWS
+        .iter()
+        .filter(|row| matches!(row.2, Id::Post | Id::Comment))
+    {
+        let (method, path, id, _, expected) = *row;
+        // An admin may remove what they are told of, and reads no more than others.
+        let removes = method == "DELETE" && !path.ends_with("/like");
+        let expected = [401, 404, expected[2], if removes { 200 } else { 404 }];
+        let mut seen = [0; 4];
+        for (status, caller) in seen.iter_mut().zip(world.callers().await) {
+            *status = world.status(&caller, row).await;
+        }
+        if seen != expected {
+            wrong.push(format!(
+                "{method} {path} ({id:?}): {seen:?} instead of {expected:?}"
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "nobody, a stranger, the owner, an admin:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_document_calls_protected_is_and_the_rest_is_not() {
+    let server = Server::start().await;
+    let document = server.get("/openapi.json").await.expect(200);
+    for (method, path, _, _, [anonymous, ..]) in ROWS {
+        let path = path.split('?').next().unwrap_or_default();
+        let operation = &document["paths"][path][method.to_lowercase()];
+        let is_protected = operation["security"].is_array();
+        let is_refused = *anonymous == 401 && *path != *"/api/v1/auth/reset-password";
+        assert_eq!(is_protected, is_refused, "{method} {path}");
+    }
+}

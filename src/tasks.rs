@@ -5,11 +5,18 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info_span};
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
+
+/// Blocking work at once: what waits for the disk shall not take all of the runtime's threads and then pile up behind
+/// them.
+const MAX_BLOCKING: usize = 256;
+
+static PLACES: Semaphore = Semaphore::const_new(MAX_BLOCKING);
 
 /// Starts tasks, tells them to stop, and waits until they have. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -50,13 +57,36 @@ impl Tasks {
     }
 }
 
-/// Runs blocking work off the async threads.
+/// Runs blocking work off the async threads, for a request.
+///
+/// Errors: the work's own; `overloaded` when too much is under way.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(Error::internal)?
+    let place = PLACES.try_acquire().map_err(|_none| Code::Overloaded)?;
+    run_blocking(place, work).await
+}
+
+/// Like [`blocking`], for a task in the background: waits while too much is under way.
+pub async fn blocking_in_turn<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let place = PLACES.acquire().await.map_err(Error::internal)?;
+    run_blocking(place, work).await
+}
+
+async fn run_blocking<T: Send + 'static>(
+    place: SemaphorePermit<'static>,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(move || {
+        let done = work();
+        // Held by the work, which goes on when who waits for it has gone away.
+        drop(place);
+        done
+    })
+    .await
+    .map_err(Error::internal)?
 }
 
 /// Pauses between attempts, each twice as long as the one before, up to the longest.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config, ConfigError, Sources};
+use crate::config::{self, ConfigError, Loaded, Sources};
 
 /// A whole social network in one daemon.
 #[derive(Parser)]
@@ -50,7 +50,7 @@ struct Common {
 }
 
 impl Common {
-    fn load(self) -> Result<Config, ConfigError> {
+    fn load(self) -> Result<Loaded, ConfigError> {
         config::load(&Sources {
             file: self.config,
             // A variable that is not text is none of ours.
@@ -73,7 +73,7 @@ pub fn run() -> ExitCode {
         Command::Health(common) => common
             .load()
             .map_err(Into::into)
-            .and_then(|config| health::run(&config)),
+            .and_then(|loaded| health::run(&loaded.config)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,19 +4,22 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::Loaded;
 use crate::gateway::serve::raise_descriptors;
 use crate::telemetry;
 
 /// How long the runtime waits for its threads at the end.
 const RUNTIME_PATIENCE: Duration = Duration::from_secs(1);
 
-pub(super) fn run(config: Config) -> Result<()> {
+pub(super) fn run(Loaded { config, warnings }: Loaded) -> Result<()> {
     telemetry::start_logging(&config.log)?;
+    for warning in warnings {
+        warn!("{warning}");
+    }
     raise_descriptors();
     let metrics = telemetry::start_metrics()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -36,11 +36,23 @@ pub struct Sources {
 /// Names of the original's environment that mean the same here.
 const ORIGINAL_NAMES: &[(&str, &str, &str)] = &[("JWT_SECRET", "auth", "jwt_secret")];
 
+/// A secret of fewer bytes is warned of: HMAC-SHA-256 wants as many as its hash has (RFC 7518 section 3.2).
+const LEAST_SECRET: usize = 32;
+
+/// What was read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What does not stop the start, and yet should be known; for the log.
+    pub warnings: Vec<String>,
+}
+
 /// The configuration that the sources add up to.
-pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut layers = read_file(sources)?;
     check_names(&layers)?;
-    overlay_env(&mut layers, &sources.env)?;
+    let mut warnings = overlay_env(&mut layers, &sources.env)?;
     if let Some(dir) = &sources.data_dir {
         layers.insert(
             "data_dir".to_owned(),
@@ -55,7 +67,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
             Value::String(listen.clone()),
         );
     }
-    layers
+    let config = layers
         .try_into()
         .map_err(|error: toml::de::Error| {
             ConfigError(format!(
@@ -63,7 +75,14 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
                 error.message()
             ))
         })
-        .and_then(checked)
+        .and_then(checked)?;
+    let secret = config.auth.jwt_secret.as_deref();
+    if secret.is_some_and(|secret| secret.len() < LEAST_SECRET) {
+        warnings.push(format!(
+            "auth.jwt_secret is shorter than {LEAST_SECRET} bytes and might be guessed; leave it out, and a good one is made."
+        ));
+    }
+    Ok(Loaded { config, warnings })
 }
 
 fn checked(config: Config) -> Result<Config, ConfigError> {
@@ -161,7 +180,12 @@ fn unknown(name: &str, known: impl Iterator<Item = &'static str>, prefix: &str) 
     ))
 }
 
-fn overlay_env(layers: &mut Table, env: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+/// Lays the environment over the file; returns what should be warned of.
+fn overlay_env(
+    layers: &mut Table,
+    env: &BTreeMap<String, String>,
+) -> Result<Vec<String>, ConfigError> {
+    let mut warnings = Vec::new();
     let defaults =
         Table::try_from(Config::default()).map_err(|error| ConfigError(error.to_string()))?;
     for (name, section, key) in ORIGINAL_NAMES {
@@ -173,14 +197,16 @@ fn overlay_env(layers: &mut Table, env: &BTreeMap<String, String>) -> Result<(),
         let port: u16 = port.parse().map_err(|error| {
             ConfigError(format!("The environment's PORT is not a port: {error}"))
         })?;
-        let mut listen = Config::default().server.listen;
-        listen.set_port(port);
-        set(
-            layers,
-            "server",
-            "listen",
-            Value::String(listen.to_string()),
-        );
+        // The host stays the file's. When that is no address, it is told at the end.
+        let listen = match layers.get("server").and_then(|table| table.get("listen")) {
+            None => Some(Config::default().server.listen),
+            Some(listen) => listen.as_str().and_then(|text| text.parse().ok()),
+        };
+        if let Some(mut listen) = listen {
+            listen.set_port(port);
+            let listen = Value::String(listen.to_string());
+            set(layers, "server", "listen", listen);
+        }
     }
     for (name, text) in env {
         let Some(rest) = name.strip_prefix("SOCIALHUB_") else {
@@ -192,12 +218,11 @@ fn overlay_env(layers: &mut Table, env: &BTreeMap<String, String>) -> Result<(),
                     drop(layers.insert("data_dir".to_owned(), Value::String(text.clone())));
                 }
                 "CONFIG" | "LISTEN" => {}
+                // Not refused: in Kubernetes a service called `socialhub` makes SOCIALHUB_PORT and the like.
                 _ => {
-                    return Err(unknown(
-                        name,
-                        ["SOCIALHUB_CONFIG", "SOCIALHUB_DATA_DIR", "SOCIALHUB_LISTEN"].into_iter(),
-                        "",
-                    ));
+                    let known = ["SOCIALHUB_CONFIG", "SOCIALHUB_DATA_DIR", "SOCIALHUB_LISTEN"];
+                    let ConfigError(text) = unknown(name, known.into_iter(), "");
+                    warnings.push(format!("The environment's {name} is passed over. {text}"));
                 }
             }
             continue;
@@ -220,7 +245,7 @@ fn overlay_env(layers: &mut Table, env: &BTreeMap<String, String>) -> Result<(),
     if let Some(listen) = env.get("SOCIALHUB_LISTEN") {
         set(layers, "server", "listen", Value::String(listen.clone()));
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// The text as a value of the same type as the default.
@@ -273,7 +298,7 @@ mod tests {
         let path = dir.path().join("socialhub.toml");
         std::fs::write(&path, text).unwrap();
         sources.file = Some(path);
-        load(&sources)
+        load(&sources).map(|loaded| loaded.config)
     }
 
     #[test]
@@ -304,9 +329,43 @@ mod tests {
 
     #[test]
     fn the_originals_names_are_honoured() {
-        let config = load(&env(&[("PORT", "9"), ("JWT_SECRET", "s3cret")])).unwrap();
+        let config = load(&env(&[("PORT", "9"), ("JWT_SECRET", "s3cret")]))
+            .unwrap()
+            .config;
         assert_eq!(config.server.listen.port(), 9);
         assert_eq!(config.auth.jwt_secret.as_deref(), Some("s3cret"));
+    }
+
+    #[test]
+    fn the_originals_port_keeps_the_host() {
+        for (file, listens) in [
+            ("", "127.0.0.1:9000"),
+            ("[server]\nlisten = \"0.0.0.0:80\"", "0.0.0.0:9000"),
+            ("[server]\nlisten = \"[::]:80\"", "[::]:9000"),
+        ] {
+            let config = with_file(file, env(&[("PORT", "9000")])).unwrap();
+            assert_eq!(config.server.listen.to_string(), listens);
+        }
+        let error = with_file("[server]\nlisten = \"here\"", env(&[("PORT", "9000")]));
+        assert!(error.unwrap_err().to_string().contains("not valid"));
+    }
+
+    #[test]
+    fn what_is_only_doubtful_is_warned_of() {
+        let warnings = |pairs: &[(&str, &str)]| load(&env(pairs)).unwrap().warnings;
+        assert!(warnings(&[("SOCIALHUB_LISTEN", "127.0.0.1:1"), ("SOCIAL", "x")]).is_empty());
+        assert!(warnings(&[("JWT_SECRET", &"x".repeat(32))]).is_empty());
+        for (name, text, says) in [
+            ("SOCIALHUB_PORT", "tcp://10.0.0.1:80", "SOCIALHUB_PORT"),
+            ("SOCIALHUB_SERVICE_HOST", "10.0.0.1", "passed over"),
+            ("SOCIALHUB_DATADIR", "x", "SOCIALHUB_DATA_DIR"),
+            ("JWT_SECRET", "s3cret", "32 bytes"),
+        ] {
+            let told = warnings(&[(name, text)]);
+            assert_eq!(told.len(), 1, "{name}");
+            assert!(told.concat().contains(says), "{name}: {told:?}");
+            assert!(!told.concat().contains("s3cret"));
+        }
     }
 
     #[test]
@@ -319,7 +378,8 @@ mod tests {
             ("SOCIALHUB_LIMITS__ENABLED", "false"),
             ("SOCIALHUB_METRICS__LISTEN", "127.0.0.1:9100"),
         ]))
-        .unwrap();
+        .unwrap()
+        .config;
         assert_eq!(
             config.server.cors_origins,
             ["https://a.example", "https://b.example"]
@@ -346,7 +406,6 @@ mod tests {
             ("SOCIALHUB_LIMITS__ENABLED", "perhaps", "`true` or `false`"),
             ("SOCIALHUB_STORE__QUEUE_CAPACITY", "many", "whole number"),
             ("SOCIALHUB_STORE__QUEUE", "1", "store.queue_capacity"),
-            ("SOCIALHUB_DATADIR", "x", "SOCIALHUB_DATA_DIR"),
             ("PORT", "x", "PORT"),
         ] {
             let error = load(&env(&[(name, text)])).unwrap_err().to_string();

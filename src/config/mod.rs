@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use load::{ConfigError, Sources, load};
+pub use load::{ConfigError, Loaded, Sources, load};
 pub use network::Network;
 pub use section::Key;
 use section::section;

@@ -139,11 +139,13 @@ impl Consumers {
         });
     }
 
-    /// Whether each has found where it stands, for the health report.
+    /// Whether each runs and has found where it stands, for the health report.
     pub fn are_ready(&self) -> bool {
         self.running(|all| {
-            all.iter()
-                .all(|one| one.progress.borrow().position.is_some())
+            all.iter().all(|one| {
+                // A task that panicked has dropped its end; what it announced last is still there.
+                one.progress.has_changed().is_ok() && one.progress.borrow().position.is_some()
+            })
         })
     }
 

@@ -68,7 +68,7 @@ impl EventLog {
             at: self.inner.clock.now(),
         };
         let value = serde_json::to_vec(&letter).map_err(Error::internal)?;
-        self.run(move |database| {
+        self.run_in_turn(move |database| {
             database
                 .dead_letters
                 .insert(key(consumer, letter.seq), value)?;
@@ -130,7 +130,7 @@ impl EventLog {
 
     /// Throws away what was given up before `before`.
     pub(super) async fn forget_dead_letters(&self, before: Timestamp) -> Result<()> {
-        self.run(move |database| Ok(forget(&database.dead_letters, before)?))
+        self.run_in_turn(move |database| Ok(forget(&database.dead_letters, before)?))
             .await
     }
 }

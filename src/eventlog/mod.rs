@@ -27,6 +27,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config;
@@ -34,7 +35,7 @@ use crate::disk::DiskGuard;
 use crate::error::{Error, Result};
 use crate::event::{self, Event, Topic};
 use crate::store::Store;
-use crate::tasks::{Tasks, blocking};
+use crate::tasks::{Tasks, blocking, blocking_in_turn};
 
 use access::Access;
 
@@ -121,6 +122,8 @@ struct Inner {
     guard: DiskGuard,
     clock: Clock,
     reach: watch::Sender<Option<Reach>>,
+    /// Cancelled when the relay is no more.
+    ended: CancellationToken,
 }
 
 impl EventLog {
@@ -134,6 +137,7 @@ impl EventLog {
                 guard,
                 clock,
                 reach: watch::Sender::new(None),
+                ended: CancellationToken::new(),
             }),
         }
     }
@@ -141,10 +145,12 @@ impl EventLog {
     /// Opens the log, moves into it what the outbox has, and keeps both within retention, until the process stops.
     pub fn start(&self, store: &Store, tasks: &Tasks) {
         let stopping = tasks.stopping().clone();
-        tasks.spawn(
-            "relay",
-            relay::run(self.clone(), store.clone(), stopping.clone()),
-        );
+        let relay = relay::run(self.clone(), store.clone(), stopping.clone());
+        let ends = self.inner.ended.clone().drop_guard();
+        tasks.spawn("relay", async move {
+            relay.await;
+            drop(ends);
+        });
         tasks.spawn(
             "retention",
             retention::run(self.clone(), store.clone(), stopping),
@@ -156,9 +162,11 @@ impl EventLog {
         self.inner.reach.subscribe()
     }
 
-    /// Whether the log is open, for the health report.
+    /// Whether the log is open and what is committed comes into it, for the health report.
     pub fn is_open(&self) -> bool {
-        self.inner.access.is_open() && self.inner.reach.borrow().is_some()
+        self.inner.access.is_open()
+            && self.inner.reach.borrow().is_some()
+            && !self.inner.ended.is_cancelled()
     }
 
     /// The events of these topics after `seq`, oldest first, at most `limit`.
@@ -167,7 +175,7 @@ impl EventLog {
     pub async fn after(&self, topics: &'static [Topic], seq: u64, limit: usize) -> Result<Batch> {
         let reach = *self.inner.reach.borrow();
         let end = reach.ok_or_else(access::closed)?.end;
-        self.run(move |database| Ok(database.after(topics, seq, end, limit)?))
+        self.run_in_turn(move |database| Ok(database.after(topics, seq, end, limit)?))
             .await
     }
 
@@ -197,13 +205,22 @@ impl EventLog {
         self.inner.guard.check()
     }
 
-    /// Runs `work` on the database, off the async threads.
+    /// Runs `work` on the database, off the async threads. For requests: see [`blocking`].
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&database::Database) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
         let inner = Arc::clone(&self.inner);
         blocking(move || inner.access.with(work)).await
+    }
+
+    /// Like [`run`](Self::run), for the tasks in the background: see [`blocking_in_turn`].
+    async fn run_in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&database::Database) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        let inner = Arc::clone(&self.inner);
+        blocking_in_turn(move || inner.access.with(work)).await
     }
 }
 

@@ -16,7 +16,7 @@ use super::{EventLog, Reach, Record};
 use crate::error::Result;
 use crate::store::outbox::OutboxRow;
 use crate::store::{ReadTx, Store, outbox};
-use crate::tasks::{Backoff, blocking};
+use crate::tasks::{Backoff, blocking_in_turn};
 
 /// Rows moved at once: one flush each.
 const BATCH: u32 = 2_048;
@@ -67,7 +67,7 @@ impl Relay {
     async fn step(&self, attempt: u32) -> Result<()> {
         if !self.log.inner.access.is_open() {
             let inner = Arc::clone(&self.log.inner);
-            blocking(move || inner.open(attempt)).await?;
+            blocking_in_turn(move || inner.open(attempt)).await?;
         }
         let reach = *self.log.inner.reach.borrow();
         let Some(reach) = reach else {
@@ -85,7 +85,7 @@ impl Relay {
         };
         self.log.check_room()?;
         self.log
-            .run(move |database| Ok(database.append(&rows)?))
+            .run_in_turn(move |database| Ok(database.append(&rows)?))
             .await?;
         self.log.inner.reach.send_modify(|reach| {
             if let Some(reach) = reach {
@@ -110,7 +110,7 @@ impl Relay {
     async fn begin(&self) -> Result<()> {
         let (found, newest) = self
             .log
-            .run(|database| {
+            .run_in_turn(|database| {
                 let reach = database.reach()?;
                 let end = reach.map_or(0, |reach| reach.end);
                 Ok((reach, database.newest(end)?))
@@ -125,14 +125,14 @@ impl Relay {
             }
             if let Err(reason) = verdict {
                 let inner = Arc::clone(&self.log.inner);
-                return blocking(move || inner.set_aside(reason)).await;
+                return blocking_in_turn(move || inner.set_aside(reason)).await;
             }
             reach
         } else {
             let start = kept.begins_after();
             self.log.check_room()?;
             self.log
-                .run(move |database| Ok(database.begin(start)?))
+                .run_in_turn(move |database| Ok(database.begin(start)?))
                 .await?
         };
         self.log.inner.reach.send_replace(Some(reach));
@@ -158,7 +158,7 @@ impl Relay {
             };
             let is_whole = self
                 .log
-                .run(move |database| Ok(database.has_exactly(after, &seqs)?))
+                .run_in_turn(move |database| Ok(database.has_exactly(after, &seqs)?))
                 .await?;
             if !is_whole {
                 return Ok(false);
@@ -169,14 +169,17 @@ impl Relay {
 
     /// Reads everything once, a piece at a time, so that damage shows now and not when somebody needs it.
     async fn read_through(&self) -> Result<()> {
-        let names = self.log.run(|database| Ok(database.tree_names())).await?;
+        let names = self
+            .log
+            .run_in_turn(|database| Ok(database.tree_names()))
+            .await?;
         for name in names {
             let mut from = Some(Vec::new());
             while let Some(key) = from {
                 let name = name.clone();
                 from = self
                     .log
-                    .run(move |database| Ok(database.read_through(&name, &key, PIECE)?))
+                    .run_in_turn(move |database| Ok(database.read_through(&name, &key, PIECE)?))
                     .await?;
             }
         }

@@ -40,7 +40,7 @@ pub(super) async fn sweep(log: &EventLog, store: &Store) -> Result<()> {
     let before = now.minus(Duration::from_hours(hours));
     log.check_room()?;
     while let Some(start) = log
-        .run(move |database| Ok(database.forget(before, STEP as usize)?))
+        .run_in_turn(move |database| Ok(database.forget(before, STEP as usize)?))
         .await?
     {
         log.inner.reach.send_modify(|reach| {

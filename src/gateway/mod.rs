@@ -207,10 +207,13 @@ impl Edge {
         let ip = real_ip::of(peer, request.headers(), &shared.trusted_proxies);
         request.extensions_mut().insert(ClientIp(ip));
         let origin = request.headers().get(header::ORIGIN).cloned();
-        let mut response = if request.method() == Method::OPTIONS {
+        let mut response = if request.method() != Method::OPTIONS {
+            self.admit(request, next, ip).await
+        } else if cors::is_preflight(&request) {
             cors::preflight()
         } else {
-            self.admit(request, next, ip).await
+            let is_api = paths::is_api(request.uri().path());
+            cors::options(next.run(request).await, is_api)
         };
         shared.cors.apply(origin.as_ref(), response.headers_mut());
         secure(&mut response);

@@ -10,6 +10,16 @@ const PREFIXES: [&str; 6] = ["auth", "users", "posts", "notify", "chat", "feed"]
 /// Where the API stands.
 const API: &str = "/api/v1";
 
+/// Whether a path, rewritten or not, is under the API's prefixes.
+pub(super) fn is_api(path: &str) -> bool {
+    let is_under = |prefix: &str| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let first = path.trim_start_matches('/').split('/').next();
+    is_under(API) || first.is_some_and(|first| PREFIXES.contains(&first))
+}
+
 /// Brings the path into the form in which the routes know it.
 pub(super) fn rewrite(uri: &mut Uri) {
     let Some(path) = rewritten(uri.path()) else {
@@ -52,6 +62,21 @@ fn rewritten(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_apis_paths_are_known() {
+        for path in [
+            "/api/v1",
+            "/api/v1/posts",
+            "/auth/verify",
+            "/chat/socket.io",
+        ] {
+            assert!(is_api(path), "{path}");
+        }
+        for path in ["/", "/livez", "/api/v10", "/postscript", "/docs/"] {
+            assert!(!is_api(path), "{path}");
+        }
+    }
 
     #[test]
     fn prefixes_and_slashes_lead_to_one_route() {

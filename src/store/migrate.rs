@@ -1,5 +1,7 @@
 //! The schema: numbered migrations from `migrations/`, applied in one transaction, a backup made before.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -47,6 +49,14 @@ pub enum MigrateError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// The copy's file could not be made or brought to the disk, so nothing was changed.
+    #[error("cannot write the backup {} before the migration", path.display())]
+    BackupFile {
+        /// Where the copy should have gone.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A migration failed and was undone.
     #[error("a migration failed; the database is unchanged")]
     Failed(#[from] rusqlite_migration::Error),
@@ -79,19 +89,32 @@ pub(super) fn migrate(connection: &mut Connection, dir: &Path) -> Result<Migrate
     })
 }
 
-/// Copies the database, whole and consistent, to a file that names its version.
+/// Copies the database, whole and consistent, to a file that names its version, for its owner alone. The copy is on the
+/// disk when this returns: the migration must not get there first.
 fn back_up(connection: &Connection, dir: &Path, version: usize) -> Result<PathBuf, MigrateError> {
     let path = dir.join(format!("before-migration-from-{version}.db"));
-    let copied = match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(rusqlite::Error::ToSqlConversionFailure(error.into()))
-        }
-        _ => connection.backup("main", &path, None),
+    let failed = |source| MigrateError::BackupFile {
+        path: path.clone(),
+        source,
     };
-    match copied {
-        Ok(()) => Ok(path),
-        Err(source) => Err(MigrateError::Backup { path, source }),
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
     }
+    // SQLite would make it with the mode that the umask leaves.
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    if let Err(source) = connection.backup("main", &path, None) {
+        return Err(MigrateError::Backup { path, source });
+    }
+    file.sync_all()
+        .and_then(|()| File::open(dir)?.sync_all())
+        .map_err(failed)?;
+    Ok(path)
 }
 
 #[cfg(test)]

@@ -216,8 +216,6 @@ fn connect(
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(256);
     if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
-        // Only a fresh file takes it: lets freed pages be given back without rewriting the whole file.
-        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         // Readers go on while the writer writes; a commit is one append and one fsync.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // NORMAL would lose the newest commits with the power; an acknowledged write must not be lost.

@@ -1,0 +1,137 @@
+//! What only reads: a token, a list, a thread.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use socialhub::page::Cursor;
+
+use crate::daemon::Daemon;
+use crate::figures::Figures;
+use crate::load::{Plan, Request};
+use crate::seed::{self, COMMENTS, DEEP_POST, FLAT_POST, Seeded};
+use crate::{Scale, plain};
+
+/// Connections of those who read.
+const READERS: usize = 32;
+
+pub(crate) fn measure(figures: &mut Figures, server: &Daemon, seeded: &Seeded, scale: &Scale) {
+    let plan = |address: SocketAddr, path: &str| Plan {
+        address,
+        connections: READERS,
+        warm_up: scale.warm_up,
+        measure: scale.measure,
+        rate: None,
+        request: Request::get(path, seeded.following()),
+    };
+    let empty = EmptyRoute::start();
+    // In turns, so that a slow moment of the machine does not fall on one of them.
+    let (mut ours, mut raw) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        ours.push(plan(server.address(), "/auth/verify-user").run());
+        raw.push(plan(empty.address, "/").run());
+    }
+    let best = |all: &[crate::load::Outcome]| {
+        all.iter()
+            .map(crate::load::Outcome::per_second)
+            .fold(0.0, f64::max)
+    };
+    figures.compare(
+        "token verify (wanted: 50,000 or 70%)",
+        "1/s",
+        best(&ours),
+        best(&raw),
+        format!("raw: an empty axum route; {}", ours[0].describe()),
+    );
+
+    let list = plan(server.address(), "/api/v1/users/following?limit=20").run();
+    figures.compare(
+        "following list, page of 20 (wanted: 15,000)",
+        "1/s",
+        list.per_second(),
+        plain::following_lists(seeded, scale, 20),
+        format!("raw: its SQL on two threads; {}", list.describe()),
+    );
+    let list = plan(server.address(), "/api/v1/users/following?limit=100").run();
+    figures.compare(
+        "following list, page of 100",
+        "1/s",
+        list.per_second(),
+        plain::following_lists(seeded, scale, 100),
+        format!("raw: its SQL on two threads; {}", list.describe()),
+    );
+}
+
+/// What a page of a thread of 10,000 comments costs, wherever it is.
+pub(crate) fn measure_thread(
+    figures: &mut Figures,
+    server: &Daemon,
+    seeded: &Seeded,
+    scale: &Scale,
+) {
+    let at = |number: i64| Cursor::id(seed::flat_comment(number)).encode();
+    let flat = format!("/api/v1/posts/{FLAT_POST}/comments?sort=oldest&limit=20");
+    let deep = format!("/api/v1/posts/{DEEP_POST}/comments");
+    for (name, path) in [
+        ("thread of 10,000: first page", flat.clone()),
+        (
+            "thread of 10,000: page in the middle",
+            format!("{flat}&cursor={}", at(COMMENTS / 2)),
+        ),
+        (
+            "thread of 10,000: last page",
+            format!("{flat}&cursor={}", at(COMMENTS - 21)),
+        ),
+        ("thread 10,000 deep: nested", deep),
+    ] {
+        let outcome = Plan {
+            address: server.address(),
+            connections: 1,
+            warm_up: scale.warm_up / 2,
+            measure: scale.measure / 2,
+            rate: None,
+            request: Request::get(&path, seeded.following()),
+        }
+        .run();
+        figures.note(name, "ms", outcome.p50_ms, outcome.describe());
+    }
+}
+
+/// The least that axum can do, in a process of its own.
+struct EmptyRoute {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl EmptyRoute {
+    fn start() -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--role", "empty-route"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line.trim().parse().unwrap();
+        Self { child, address }
+    }
+}
+
+impl Drop for EmptyRoute {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+pub(crate) fn serve_empty_route() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("{}", listener.local_addr().unwrap());
+        let router = axum::Router::new().route("/", axum::routing::get(|| async {}));
+        axum::serve(listener, router).await.unwrap();
+    });
+}

@@ -138,7 +138,6 @@ async fn a_setting_that_means_nothing_is_refused_with_what_was_meant() {
     }
     for (name, value, says) in [
         ("SOCIALHUB_SERVER__LISTN", "x", "`server.listen`"),
-        ("SOCIALHUB_DATADIR", "x", "SOCIALHUB_DATA_DIR"),
         ("SOCIALHUB_LIMITS__ENABLED", "perhaps", "`true` or `false`"),
         ("PORT", "eighty", "PORT"),
         ("SOCIALHUB_CONFIG", "/nonexistent.toml", "/nonexistent.toml"),
@@ -151,6 +150,21 @@ async fn a_setting_that_means_nothing_is_refused_with_what_was_meant() {
     assert!(!data.exists(), "nothing was made");
     let refused = run(&data, &["serve", "--nonsense"], &[]).await;
     assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_name_in_the_environment_is_passed_over_and_said() {
+    // Kubernetes sets these beside a service of our name.
+    let daemon = Daemon::start_with(&[
+        ("SOCIALHUB_PORT", "tcp://10.0.0.1:8080"),
+        ("SOCIALHUB_DATADIR", "x"),
+    ])
+    .await;
+    assert!(daemon.log().contains("SOCIALHUB_PORT"));
+    assert!(
+        daemon.log().contains("SOCIALHUB_DATA_DIR"),
+        "what was meant"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

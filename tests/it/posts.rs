@@ -544,9 +544,14 @@ async fn who_follows_no_more_sees_no_more() {
         .await
         .expect(200);
     bob.get(&path).await.expect(404);
-    bob.patch(&format!("/posts/like/{id}"), json!({}))
+    bob.post(&format!("/posts/like/{id}"), json!({}))
         .await
         .expect(404);
+    // What he gave is his to take back.
+    bob.patch(&format!("/posts/like/{id}"), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(ada.get(&path).await.expect(200)["post"]["likes"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

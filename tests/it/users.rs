@@ -313,7 +313,6 @@ async fn a_list_is_capped_and_refuses_what_is_no_page() {
             "limit=x",
             "limit=",
             "limit=1.5",
-            "limit=99999999999999999999",
             "page=0",
             "page=-1",
             "page=x",
@@ -325,7 +324,7 @@ async fn a_list_is_capped_and_refuses_what_is_no_page() {
                 .await
                 .expect_code(400, "invalid_query");
         }
-        ada.get(&format!("{path}?limit=1000&cursor="))
+        ada.get(&format!("{path}?limit=99999999999999999999&cursor="))
             .await
             .expect(200);
         ada.get(&format!("{path}?page=500")).await.expect(200);

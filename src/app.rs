@@ -21,6 +21,7 @@ use crate::config::{self, Config};
 use crate::consume::Consumers;
 use crate::datadir::DataDir;
 use crate::disk::DiskGuard;
+use crate::error::Error;
 use crate::eventlog::EventLog;
 use crate::gateway::{Edge, Limits, serve};
 use crate::id::Ids;
@@ -30,6 +31,9 @@ use crate::posts::{self, Posts};
 use crate::store::{self, ReadTx, Registry, Store};
 use crate::tasks::Tasks;
 use crate::users::{self, Users};
+
+/// Rows forgotten in one command.
+const PRUNE_STEP: u32 = 1_000;
 
 /// How often measurements are summed up: until then each takes memory.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -120,7 +124,13 @@ impl App {
             .setup_token()
             .map(|token| format!("{}/setup?token={token}", public_url(&config, address)));
         let stopping = CancellationToken::new();
-        keep_house(&tasks, auth.clone(), limits.clone());
+        keep_house(
+            &tasks,
+            store.clone(),
+            clock.clone(),
+            auth.clone(),
+            limits.clone(),
+        );
         sum_up(&tasks, health.metrics.clone());
         if let Some(address) = config.metrics.listen {
             serve_metrics(address, health.clone(), &config, &tasks).await?;
@@ -220,7 +230,7 @@ async fn open_store(dir: &Path, config: &Config) -> Result<Store> {
 }
 
 /// The greatest id in any table that ids are made for.
-fn newest_id(tx: &ReadTx<'_>) -> crate::error::Result<i64> {
+fn newest_id(tx: &ReadTx<'_>) -> Result<i64, Error> {
     tx.one(
         "SELECT max(
              (SELECT coalesce(max(id), 0) FROM users), (SELECT coalesce(max(id), 0) FROM sessions),
@@ -242,7 +252,7 @@ fn public_url(config: &Config, address: SocketAddr) -> String {
     }
 }
 
-fn keep_house(tasks: &Tasks, auth: Auth, limits: Limits) {
+fn keep_house(tasks: &Tasks, store: Store, clock: Clock, auth: Auth, limits: Limits) {
     let stopping = tasks.stopping().clone();
     tasks.spawn("housekeeping", async move {
         let mut ticks = tokio::time::interval(HOUSEKEEPING);
@@ -252,7 +262,13 @@ fn keep_house(tasks: &Tasks, auth: Auth, limits: Limits) {
                 () = stopping.cancelled() => return,
             }
             limits.sweep();
-            if let Err(error) = auth.prune().await {
+            let pruned = async {
+                auth.prune().await?;
+                let step = store::PruneOnce { at: clock.now(), limit: PRUNE_STEP };
+                while store.submit(step.clone()).await? >= PRUNE_STEP as usize {}
+                Ok::<_, Error>(())
+            };
+            if let Err(error) = pruned.await {
                 warn!(error = %error, causes = error.causes(), "What has expired could not be forgotten; later then");
             }
         }

@@ -23,8 +23,9 @@ pub(super) struct PageQuery {
 #[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Numbering {
-    /// The number of this page, from 1.
-    pub(super) current_page: u64,
+    /// The number of this page, from 1; null when a cursor was given, which knows no numbers.
+    #[schema(required)]
+    pub(super) current_page: Option<u64>,
     /// How many pages there are.
     pub(super) total_pages: u64,
     /// Whether another one follows.
@@ -71,7 +72,10 @@ impl Numbering {
     /// Where `page` stands in a list of `total` rows.
     pub(super) fn of(page: &Page, total: u64, has_more: bool) -> Self {
         Self {
-            current_page: u64::from(page.offset / page.limit) + 1,
+            current_page: page
+                .after
+                .is_none()
+                .then(|| u64::from(page.offset / page.limit) + 1),
             total_pages: total.div_ceil(u64::from(page.limit)),
             has_more,
         }

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use super::EventLog;
 use crate::error::Result;
-use crate::store::{PruneOnce, PruneOutbox, Store};
+use crate::store::{PruneOutbox, Store};
 
 const PERIOD: Duration = Duration::from_hours(1);
 /// Rows forgotten in one go: a few milliseconds of a writer's time.
@@ -66,11 +66,6 @@ pub(super) async fn sweep(log: &EventLog, store: &Store) -> Result<()> {
             }
         }
     }
-    let step = PruneOnce {
-        at: now,
-        limit: STEP,
-    };
-    while store.submit(step.clone()).await? > 0 {}
     if forgotten > 0 {
         info!(
             events.forgotten = forgotten,

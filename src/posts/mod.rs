@@ -84,7 +84,7 @@ pub struct Post {
     pub is_deleted: bool,
     /// When it appeared.
     pub created_at: Timestamp,
-    /// When its text last changed.
+    /// When its text or its visibility last changed.
     pub updated_at: Timestamp,
 }
 

@@ -45,5 +45,7 @@ CREATE TABLE follows (
     CHECK (follower_id <> following_id)
 ) STRICT;
 
-CREATE INDEX follows_by_follower ON follows (follower_id, is_active, id);
-CREATE INDEX follows_by_following ON follows (following_id, is_active, id);
+-- With all that a list shows of a follow: a page of it is then one stretch of the index, where the rows themselves are
+-- scattered all over the table.
+CREATE INDEX follows_by_follower ON follows (follower_id, is_active, id, following_id, created_at);
+CREATE INDEX follows_by_following ON follows (following_id, is_active, id, follower_id, created_at);

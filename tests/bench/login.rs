@@ -31,16 +31,24 @@ pub(crate) fn measure(figures: &mut Figures, server: &Daemon, seeded: &Seeded, s
         ..log_ins.clone()
     };
     let alone = others.run();
-    let raw = raw_rate(scale.measure);
-    let meanwhile = others.start();
-    let outcome = log_ins.run();
-    let meanwhile = meanwhile.finish();
-    let raw_again = raw_rate(scale.measure);
+    // In turns, and the best of each: others may use the machine now and then.
+    let (mut best, mut raw, mut meanwhile) = (0.0_f64, 0.0_f64, None);
+    for _ in 0..3 {
+        raw = raw.max(raw_rate(scale.measure));
+        let running = others.start();
+        let outcome = log_ins.run();
+        let noticed = running.finish();
+        if outcome.per_second() > best {
+            best = outcome.per_second();
+            meanwhile = Some((noticed, outcome));
+        }
+    }
+    let (meanwhile, outcome) = meanwhile.unwrap();
     figures.compare(
         "log-in (wanted: 95%)",
         "1/s",
-        outcome.per_second(),
-        f64::midpoint(raw, raw_again),
+        best,
+        raw,
         format!("raw: argon2id on every core; {}", outcome.describe()),
     );
     figures.note(

@@ -198,8 +198,8 @@ fn query(connection: &Connection, sql: &str, params: &[i64]) -> usize {
     count
 }
 
-/// Pages of somebody's following a second, on as many threads as there are cores.
-pub(crate) fn following_lists(seeded: &Seeded, scale: &Scale, limit: i64) -> f64 {
+/// Pages of what one of so many people follow, a second, on as many threads as there are cores.
+pub(crate) fn following_lists(seeded: &Seeded, scale: &Scale, people: i64, limit: i64) -> f64 {
     let threads = std::thread::available_parallelism().unwrap().get();
     let started = Instant::now();
     let measure = scale.measure;
@@ -209,7 +209,7 @@ pub(crate) fn following_lists(seeded: &Seeded, scale: &Scale, limit: i64) -> f64
             std::thread::spawn(move || {
                 let mut count = 0;
                 while started.elapsed() < measure {
-                    let person = seed::person((count * 7 + i64::try_from(thread).unwrap()) % (PEOPLE / 2));
+                    let person = seed::person((count * 7 + i64::try_from(thread).unwrap()) % people);
                     connection.execute_batch("BEGIN").unwrap();
                     query(&connection, FIND_USER, &[person]);
                     let rows = query(

@@ -8,58 +8,69 @@ use socialhub::page::Cursor;
 
 use crate::daemon::Daemon;
 use crate::figures::Figures;
-use crate::load::{Plan, Request};
+use crate::load::{Outcome, Plan, Request};
 use crate::seed::{self, COMMENTS, DEEP_POST, FLAT_POST, Seeded};
 use crate::{Scale, plain};
 
 /// Connections of those who read.
 const READERS: usize = 32;
 
+/// Ours and the raw limit are measured in turns, so that a slow moment of the machine does not fall on one of them; the
+/// best of each counts.
+const TURNS: usize = 3;
+
 pub(crate) fn measure(figures: &mut Figures, server: &Daemon, seeded: &Seeded, scale: &Scale) {
-    let plan = |address: SocketAddr, path: &str| Plan {
+    let plan = |address: SocketAddr, path: &str, tokens: &[String]| Plan {
         address,
         connections: READERS,
         warm_up: scale.warm_up,
         measure: scale.measure,
         rate: None,
-        request: Request::get(path, seeded.following()),
+        request: Request::get(path, tokens),
     };
+    let all = seeded.following();
     let empty = EmptyRoute::start();
-    // In turns, so that a slow moment of the machine does not fall on one of them.
-    let (mut ours, mut raw) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
-        ours.push(plan(server.address(), "/auth/verify-user").run());
-        raw.push(plan(empty.address, "/").run());
-    }
-    let best = |all: &[crate::load::Outcome]| {
-        all.iter()
-            .map(crate::load::Outcome::per_second)
-            .fold(0.0, f64::max)
-    };
-    figures.compare(
+    compare(
+        figures,
         "token verify (wanted: 50,000 or 70%)",
-        "1/s",
-        best(&ours),
-        best(&raw),
-        format!("raw: an empty axum route; {}", ours[0].describe()),
+        "an empty axum route",
+        || plan(server.address(), "/auth/verify-user", all).run(),
+        || plan(empty.address, "/", all).run().per_second(),
     );
+    for (name, tokens, limit) in [
+        ("following list of one (wanted: 15,000)", &all[..1], 20),
+        ("following list of any of 1,000", all, 20),
+        ("following list of any, page of 100", all, 100),
+    ] {
+        let path = format!("/api/v1/users/following?limit={limit}");
+        let people = i64::try_from(tokens.len()).unwrap();
+        compare(
+            figures,
+            name,
+            "its SQL on every core",
+            || plan(server.address(), &path, tokens).run(),
+            || plain::following_lists(seeded, scale, people, limit),
+        );
+    }
+}
 
-    let list = plan(server.address(), "/api/v1/users/following?limit=20").run();
-    figures.compare(
-        "following list, page of 20 (wanted: 15,000)",
-        "1/s",
-        list.per_second(),
-        plain::following_lists(seeded, scale, 20),
-        format!("raw: its SQL on two threads; {}", list.describe()),
-    );
-    let list = plan(server.address(), "/api/v1/users/following?limit=100").run();
-    figures.compare(
-        "following list, page of 100",
-        "1/s",
-        list.per_second(),
-        plain::following_lists(seeded, scale, 100),
-        format!("raw: its SQL on two threads; {}", list.describe()),
-    );
+fn compare(
+    figures: &mut Figures,
+    name: &str,
+    limit: &str,
+    ours: impl Fn() -> Outcome,
+    raw: impl Fn() -> f64,
+) {
+    let (mut best, mut best_raw) = (ours(), raw());
+    for _ in 1..TURNS {
+        let outcome = ours();
+        if outcome.per_second() > best.per_second() {
+            best = outcome;
+        }
+        best_raw = best_raw.max(raw());
+    }
+    let note = format!("raw: {limit}; {}", best.describe());
+    figures.compare(name, "1/s", best.per_second(), best_raw, note);
 }
 
 /// What a page of a thread of 10,000 comments costs, wherever it is.

@@ -125,12 +125,12 @@ impl NotificationsQuery {
     }
 }
 
-/// One by one, or grouped.
+/// One, or a group of them.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 enum Listed {
-    Single(Vec<Notification>),
-    Grouped(Vec<NotificationGroup>),
+    Single(Notification),
+    Group(NotificationGroup),
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -138,7 +138,7 @@ struct NotificationsReply {
     #[schema(example = true)]
     success: bool,
     /// Newest first: notifications, or groups of them when asked for.
-    data: Listed,
+    data: Vec<Listed>,
     /// How many are not read, of all.
     unread: u64,
     #[schema(required)]
@@ -158,27 +158,21 @@ async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<NotificationsReply>> {
     let (filter, page) = (query.filter()?, page.parse()?);
-    let (data, next_cursor) = if query.group {
-        let slice = notifications
+    let slice = if query.group {
+        let groups = notifications
             .list_grouped(caller.id(), page, filter)
             .await?;
-        (
-            Listed::Grouped(slice.items),
-            slice.next.map(crate::page::Cursor::encode),
-        )
+        groups.map(Listed::Group)
     } else {
-        let slice = notifications.list(caller.id(), page, filter).await?;
-        (
-            Listed::Single(slice.items),
-            slice.next.map(crate::page::Cursor::encode),
-        )
+        let single = notifications.list(caller.id(), page, filter).await?;
+        single.map(Listed::Single)
     };
     let unread = notifications.unread_count(caller.id()).await?;
     Ok(Json(NotificationsReply {
         success: true,
-        data,
+        next_cursor: slice.next_cursor(),
+        data: slice.items,
         unread,
-        next_cursor,
     }))
 }
 

@@ -10,12 +10,12 @@ use crate::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, Page};
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// Rows wanted, from 1; more than 100 count as 100.
-    #[param(value_type = Option<u64>, minimum = 1)]
+    #[param(schema_with = from_one)]
     limit: Option<String>,
     /// `next_cursor` of the page before; empty or absent at the start.
     cursor: Option<String>,
     /// Instead of a cursor: the number of the page, from 1.
-    #[param(value_type = Option<u64>, minimum = 1)]
+    #[param(schema_with = from_one)]
     page: Option<String>,
 }
 
@@ -80,6 +80,14 @@ impl Numbering {
             has_more,
         }
     }
+}
+
+/// A whole number from 1, however large: what is more than there is counts as all.
+fn from_one() -> utoipa::openapi::schema::Object {
+    utoipa::openapi::schema::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::schema::Type::Integer)
+        .minimum(Some(1))
+        .build()
 }
 
 fn number(name: &str, text: Option<&str>) -> Result<Option<u64>> {

@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) address: SocketAddr,
+    /// The process that answers there.
+    pub(crate) server: u32,
     pub(crate) connections: usize,
     pub(crate) warm_up: Duration,
     pub(crate) measure: Duration,
@@ -50,6 +52,9 @@ pub(crate) struct Outcome {
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) longest_ms: f64,
+    /// Microseconds of processor that the server spent on each answer, which says more than the rate where others use
+    /// the machine as well.
+    pub(crate) cpu_us: f64,
 }
 
 impl Outcome {
@@ -59,7 +64,8 @@ impl Outcome {
 
     /// For the note beside a figure.
     pub(crate) fn describe(&self) -> String {
-        let mut text = format!("p50 {:.2} ms, p99 {:.2} ms", self.p50_ms, self.p99_ms);
+        let (p50, p99, cpu) = (self.p50_ms, self.p99_ms, self.cpu_us);
+        let mut text = format!("cpu {cpu:.1} us, p50 {p50:.2} ms, p99 {p99:.2} ms");
         if self.refused > 0 {
             let first = self.first_refusal.as_deref().unwrap_or_default();
             write!(text, "; {} refused: {first}", self.refused).unwrap();
@@ -111,6 +117,21 @@ pub(crate) fn generate() {
     println!("{}", serde_json::to_string(&outcome).unwrap());
 }
 
+/// What a process has used so far, all its threads together.
+fn processor_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The program's name, in brackets, may hold anything.
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let ticks: Vec<f64> = fields
+        .split_ascii_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse().unwrap())
+        .collect();
+    // Linux has counted in hundredths on every machine for decades, whatever it counts in inside.
+    ticks.iter().sum::<f64>() / 100.0
+}
+
 /// What one connection saw: microseconds of each answer.
 #[derive(Default)]
 struct Seen {
@@ -130,6 +151,10 @@ impl Plan {
             })
             .collect();
         let mut all = Seen::default();
+        tokio::time::sleep_until((started + plan.warm_up).into()).await;
+        let before = processor_seconds(plan.server);
+        tokio::time::sleep_until((started + plan.warm_up + plan.measure).into()).await;
+        let used = processor_seconds(plan.server) - before;
         for task in tasks {
             let seen = task.await.unwrap();
             all.answered.extend(seen.answered);
@@ -162,6 +187,7 @@ impl Plan {
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
             longest_ms: ms(1.0),
+            cpu_us: used * 1e6 / (all.answered.len() as f64 + all.refused as f64).max(1.0),
         }
     }
 

@@ -18,6 +18,7 @@ pub(crate) fn measure(figures: &mut Figures, server: &Daemon, seeded: &Seeded, s
     let people: Vec<String> = (0..2_000).map(|number: u32| number.to_string()).collect();
     let log_ins = Plan {
         address: server.address(),
+        server: server.pid(),
         connections: 16,
         warm_up: scale.warm_up,
         measure: scale.measure,

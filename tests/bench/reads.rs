@@ -20,8 +20,9 @@ const READERS: usize = 32;
 const TURNS: usize = 3;
 
 pub(crate) fn measure(figures: &mut Figures, server: &Daemon, seeded: &Seeded, scale: &Scale) {
-    let plan = |address: SocketAddr, path: &str, tokens: &[String]| Plan {
+    let plan = |(address, server): (SocketAddr, u32), path: &str, tokens: &[String]| Plan {
         address,
+        server,
         connections: READERS,
         warm_up: scale.warm_up,
         measure: scale.measure,
@@ -30,12 +31,23 @@ pub(crate) fn measure(figures: &mut Figures, server: &Daemon, seeded: &Seeded, s
     };
     let all = seeded.following();
     let empty = EmptyRoute::start();
+    let (ours, theirs) = (
+        (server.address(), server.pid()),
+        (empty.address, empty.child.id()),
+    );
     compare(
         figures,
         "token verify (wanted: 50,000 or 70%)",
         "an empty axum route",
-        || plan(server.address(), "/auth/verify-user", all).run(),
-        || plan(empty.address, "/", all).run().per_second(),
+        || plan(ours, "/auth/verify-user", all).run(),
+        || plan(theirs, "/", all).run().per_second(),
+    );
+    let theirs = plan(theirs, "/", all).run();
+    figures.note(
+        "empty axum route",
+        "1/s",
+        theirs.per_second(),
+        theirs.describe(),
     );
     for (name, tokens, limit) in [
         ("following list of one (wanted: 15,000)", &all[..1], 20),
@@ -48,7 +60,7 @@ pub(crate) fn measure(figures: &mut Figures, server: &Daemon, seeded: &Seeded, s
             figures,
             name,
             "its SQL on every core",
-            || plan(server.address(), &path, tokens).run(),
+            || plan(ours, &path, tokens).run(),
             || plain::following_lists(seeded, scale, people, limit),
         );
     }
@@ -97,6 +109,7 @@ pub(crate) fn measure_thread(
     ] {
         let outcome = Plan {
             address: server.address(),
+            server: server.pid(),
             connections: 1,
             warm_up: scale.warm_up / 2,
             measure: scale.measure / 2,

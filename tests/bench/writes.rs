@@ -48,6 +48,7 @@ pub(crate) fn measure(
     let ours = rows.map(|(name, write, request)| {
         let plan = Plan {
             address: server.address(),
+            server: server.pid(),
             connections: WRITERS,
             warm_up: scale.warm_up,
             measure: scale.measure,

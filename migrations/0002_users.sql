@@ -41,6 +41,7 @@ CREATE TABLE follows (
     is_active    INTEGER NOT NULL CHECK (is_active IN (0, 1)),
     created_at   INTEGER NOT NULL,
     event_seq    INTEGER NOT NULL, -- of the newest follow.created
+    event_at     INTEGER NOT NULL, -- when that was
     UNIQUE (follower_id, following_id),
     CHECK (follower_id <> following_id)
 ) STRICT;

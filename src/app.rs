@@ -53,6 +53,8 @@ pub struct App {
     log: EventLog,
     consumers: Consumers,
     tasks: Tasks,
+    /// What goes on until the other tasks have ended: the mail that they had to send.
+    posting: Tasks,
     stopping: CancellationToken,
     serving: tokio::sync::oneshot::Receiver<()>,
 }
@@ -83,11 +85,12 @@ impl App {
         let store = open_store(data_dir.path(), &config).await?;
         let ids = Ids::new(clock.clone(), 0);
         ids.skip_past(store.read(newest_id).await?);
-        let mailer = Mailer::start(&config.mail, data_dir.path(), &tasks)?;
+        let posting = Tasks::new();
+        let mailer = Mailer::start(&config.mail, data_dir.path(), &posting)?;
         let auth = Auth::start(
             store.clone(),
             ids.clone(),
-            &config.auth,
+            &config,
             &secrets,
             mailer,
             &tasks,
@@ -160,6 +163,7 @@ impl App {
             log,
             consumers,
             tasks,
+            posting,
             stopping,
             serving,
         })
@@ -198,6 +202,9 @@ impl App {
         }
         if !self.tasks.stop(Duration::from_secs(2)).await {
             warn!("Some background tasks did not end in time");
+        }
+        if !self.posting.stop(Duration::from_secs(2)).await {
+            warn!("Some messages could not be sent in time");
         }
         let (store, log) = (self.store.clone(), self.log.clone());
         let closed = tokio::task::spawn_blocking(move || {

@@ -177,7 +177,7 @@ pub enum Event {
     #[serde(rename = "user.status_changed", rename_all = "camelCase")]
     UserStatusChanged { user_id: UserId, status: UserStatus },
 
-    /// Somebody logged in.
+    /// Somebody logged in. This and the next two are signals alone: the session's row says the same.
     #[serde(rename = "session.started", rename_all = "camelCase")]
     SessionStarted {
         session_id: SessionId,

@@ -15,6 +15,7 @@ use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use metrics::counter;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::{self, SmtpTls};
@@ -52,7 +53,8 @@ enum Transport {
 }
 
 impl Mailer {
-    /// Starts the task that sends; must run inside the runtime.
+    /// Starts the task that sends; must run inside the runtime. `tasks` have to stop after those who hand messages over,
+    /// so that what these still had to say is sent.
     pub fn start(options: &config::Mail, data_dir: &Path, tasks: &Tasks) -> Result<Self> {
         let transport = transport(options, data_dir)?;
         let by_smtp = matches!(transport, Transport::Smtp(_));
@@ -69,7 +71,7 @@ impl Mailer {
                     () = stopping.cancelled() => letters.try_recv().ok(),
                 };
                 let Some(letter) = letter else { break };
-                match send(&transport, &from, &letter).await {
+                match send(&transport, &from, &letter, &stopping).await {
                     Ok(()) => counter!("socialhub_mail_sent_total").increment(1),
                     Err(error) => {
                         counter!("socialhub_mail_failed_total").increment(1);
@@ -130,7 +132,12 @@ fn transport(options: &config::Mail, data_dir: &Path) -> Result<Transport> {
     Ok(Transport::Smtp(Box::new(builder.build())))
 }
 
-async fn send(transport: &Transport, from: &Mailbox, letter: &Letter) -> Result<()> {
+async fn send(
+    transport: &Transport,
+    from: &Mailbox,
+    letter: &Letter,
+    stopping: &CancellationToken,
+) -> Result<()> {
     let message = Message::builder()
         .from(from.clone())
         .to(letter
@@ -142,7 +149,7 @@ async fn send(transport: &Transport, from: &Mailbox, letter: &Letter) -> Result<
         .header(ContentType::TEXT_PLAIN)
         .body(letter.text.clone())?;
     match transport {
-        Transport::Smtp(smtp) => offer(smtp, message).await,
+        Transport::Smtp(smtp) => offer(smtp, message, stopping).await,
         Transport::Outbox(dir) => {
             let dir = dir.clone();
             let bytes = message.formatted();
@@ -151,19 +158,28 @@ async fn send(transport: &Transport, from: &Mailbox, letter: &Letter) -> Result<
     }
 }
 
-async fn offer(smtp: &AsyncSmtpTransport<Tokio1Executor>, message: Message) -> Result<()> {
+async fn offer(
+    smtp: &AsyncSmtpTransport<Tokio1Executor>,
+    message: Message,
+    stopping: &CancellationToken,
+) -> Result<()> {
     let mut pause = Duration::from_millis(500);
     for attempt in 1.. {
         match smtp.send(message.clone()).await {
             Ok(_) => break,
             // "Permanent" is the server's last word.
-            Err(error) if error.is_permanent() || attempt == ATTEMPTS => bail!("{}", class(&error)),
+            Err(error)
+                if error.is_permanent() || attempt == ATTEMPTS || stopping.is_cancelled() =>
+            {
+                bail!("{}", class(&error))
+            }
             Err(error) => {
                 info!(
                     error = class(&error),
                     attempt, "The mail server did not take a message; trying again"
                 );
-                tokio::time::sleep(pause).await;
+                // When the process stops, the next attempt is the last, and at once.
+                tokio::time::timeout(pause, stopping.cancelled()).await.ok();
                 pause *= 4;
             }
         }

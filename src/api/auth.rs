@@ -416,7 +416,8 @@ async fn verify_reset_otp(
     Body(body): Body<OtpBody>,
 ) -> Result<Response> {
     let reset_token = auth.otps().check_reset(&email, &body.otp).await?;
-    let cookie = reset_cookie(&reset_token, auth.otps().reset_good_for().as_secs())?;
+    let good_for = auth.otps().reset_good_for().as_secs();
+    let cookie = reset_cookie(&auth, &reset_token, good_for)?;
     let reply = ResetTokenReply {
         success: true,
         message: "Now choose a new password.",
@@ -425,9 +426,10 @@ async fn verify_reset_otp(
     Ok(([(header::SET_COOKIE, cookie)], Json(reply)).into_response())
 }
 
-fn reset_cookie(token: &str, seconds: u64) -> Result<HeaderValue> {
+fn reset_cookie(auth: &Auth, token: &str, seconds: u64) -> Result<HeaderValue> {
+    let secure = if auth.is_behind_tls() { "; Secure" } else { "" };
     HeaderValue::from_str(&format!(
-        "{RESET_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}"
+        "{RESET_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}"
     ))
     .map_err(Error::internal)
 }
@@ -471,7 +473,7 @@ async fn reset_password(
     auth.reset_password(&email, &body.new_password, proof)
         .await?;
     Ok((
-        [(header::SET_COOKIE, reset_cookie("", 0)?)],
+        [(header::SET_COOKIE, reset_cookie(&auth, "", 0)?)],
         Done::new("Your new password is good from now on."),
     )
         .into_response())
@@ -511,7 +513,7 @@ async fn request_verification(
 ) -> Result<Json<Done>> {
     let account = auth.account(&caller.actor).await?;
     if limits.allows_code(&text::email_key(&account.email)) {
-        auth.otps().request(&account.email, Purpose::Verify);
+        auth.otps().request_verify(&caller.actor, &account).await?;
     }
     Ok(Done::new("A code is on its way to your address."))
 }

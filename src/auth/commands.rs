@@ -112,7 +112,6 @@ impl Command for LogIn {
 pub struct EndSession {
     pub user_id: UserId,
     pub session_id: SessionId,
-    pub at: Timestamp,
 }
 
 impl Command for EndSession {
@@ -123,13 +122,10 @@ impl Command for EndSession {
         if !sql::delete_session(tx, self.user_id, self.session_id)? {
             return Err(Error::new(Code::SessionNotFound));
         }
-        tx.emit(
-            self.at,
-            Event::SessionEnded {
-                session_id: self.session_id,
-                user_id: self.user_id,
-            },
-        )?;
+        tx.signal(Event::SessionEnded {
+            session_id: self.session_id,
+            user_id: self.user_id,
+        });
         Ok(())
     }
 }
@@ -139,7 +135,6 @@ impl Command for EndSession {
 pub struct EndSessions {
     pub user_id: UserId,
     pub kept: Option<SessionId>,
-    pub at: Timestamp,
 }
 
 impl Command for EndSessions {
@@ -147,7 +142,7 @@ impl Command for EndSessions {
     type Output = ();
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
-        end_sessions(tx, self.user_id, self.kept, self.at)
+        end_sessions(tx, self.user_id, self.kept)
     }
 }
 
@@ -171,7 +166,7 @@ impl Command for ChangePassword {
             return Err(Error::new(Code::InvalidCredentials));
         }
         sql::forget_resets(tx, self.user_id)?;
-        end_sessions(tx, self.user_id, Some(self.kept), self.at)?;
+        end_sessions(tx, self.user_id, Some(self.kept))?;
         tx.emit(
             self.at,
             Event::PasswordChanged {
@@ -274,7 +269,7 @@ impl Command for ResetPassword {
         }
         sql::set_password(tx, id, &self.password_hash)?;
         sql::forget_resets(tx, id)?;
-        end_sessions(tx, id, None, self.at)?;
+        end_sessions(tx, id, None)?;
         tx.emit(self.at, Event::PasswordChanged { user_id: id })?;
         Ok(())
     }
@@ -352,31 +347,22 @@ fn start_session(
     sql::insert_session(tx, user_id, session)?;
     for session_id in sql::sessions_beyond(tx, user_id, MAX_SESSIONS)? {
         sql::delete_session(tx, user_id, session_id)?;
-        tx.emit(
-            session.at,
-            Event::SessionEnded {
-                session_id,
-                user_id,
-            },
-        )?;
+        tx.signal(Event::SessionEnded {
+            session_id,
+            user_id,
+        });
     }
-    let event = Event::SessionStarted {
+    tx.signal(Event::SessionStarted {
         session_id: session.id,
         user_id,
         is_admin: role == Role::Admin,
         expires_at: session.expires_at,
-    };
-    tx.emit(session.at, event)?;
+    });
     Ok(())
 }
 
-fn end_sessions(
-    tx: &WriteTx<'_>,
-    user_id: UserId,
-    kept: Option<SessionId>,
-    at: Timestamp,
-) -> Result<()> {
+fn end_sessions(tx: &WriteTx<'_>, user_id: UserId, kept: Option<SessionId>) -> Result<()> {
     sql::delete_sessions(tx, user_id, kept)?;
-    tx.emit(at, Event::SessionsEnded { user_id, kept })?;
+    tx.signal(Event::SessionsEnded { user_id, kept });
     Ok(())
 }

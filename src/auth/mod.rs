@@ -14,14 +14,14 @@ mod sql;
 mod tokens;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::actor::Actor;
 use crate::clock::Timestamp;
-use crate::config;
+use crate::config::Config;
 use crate::datadir::Secrets;
 use crate::error::{Code, Error, FieldError, Result};
 use crate::event::UserStatus;
@@ -44,6 +44,10 @@ pub use tokens::Claims;
 
 /// An e-mail address has no more (RFC 5321 section 4.5.3.1), a username far fewer.
 const MAX_IDENTIFIER_CHARS: usize = 254;
+
+/// A wrong log-in is answered no sooner: imported and older hashes take another time to compare than none at all, which
+/// would tell who has an account.
+const REFUSAL_TAKES: Duration = Duration::from_millis(250);
 
 /// Sessions that one pruning command forgets at most.
 const PRUNE_LIMIT: u32 = 1_000;
@@ -134,6 +138,7 @@ struct Shared {
     sessions: Arc<sessions::Sessions>,
     otps: otp::Otps,
     session_length: Duration,
+    is_behind_tls: bool,
     /// The secret of the one-time link that makes the first admin; none when there is an admin.
     setup_token: Option<Zeroizing<String>>,
 }
@@ -157,11 +162,12 @@ impl Auth {
     pub async fn start(
         store: Store,
         ids: Ids,
-        options: &config::Auth,
+        config: &Config,
         secrets: &Secrets,
         mailer: Mailer,
         tasks: &Tasks,
     ) -> Result<Self> {
+        let options = &config.auth;
         let sessions = Arc::new(sessions::Sessions::default());
         // Before the rows are read, so that nothing that is committed meanwhile is missed.
         let following = Arc::clone(&sessions);
@@ -191,6 +197,7 @@ impl Auth {
                 ),
                 session_length: Duration::from_secs(u64::from(options.session_hours) * 3600),
                 sessions,
+                is_behind_tls: config.public_url().starts_with("https:"),
                 setup_token,
                 store,
                 ids,
@@ -201,6 +208,11 @@ impl Auth {
     /// The secret of the one-time setup link, while there is no admin.
     pub fn setup_token(&self) -> Option<&str> {
         self.shared.setup_token.as_ref().map(|token| token.as_str())
+    }
+
+    /// Whether people reach the server by https, so that a cookie need never travel in the open.
+    pub fn is_behind_tls(&self) -> bool {
+        self.shared.is_behind_tls
     }
 
     /// Makes an account and logs it in.
@@ -292,6 +304,7 @@ impl Auth {
         password: &str,
         client: Client,
     ) -> Result<SignedIn> {
+        let refuse_at = Instant::now() + REFUSAL_TAKES;
         let identifier = identifier_key(identifier).unwrap_or_default();
         let found = self
             .shared
@@ -312,9 +325,10 @@ impl Auth {
             password
         };
         let verdict = self.shared.passwords.verify(password, stored).await?;
-        let found = found
-            .filter(|_| verdict.is_right)
-            .ok_or(Code::InvalidCredentials)?;
+        let Some(found) = found.filter(|_| verdict.is_right) else {
+            tokio::time::sleep_until(refuse_at.into()).await;
+            return Err(Error::new(Code::InvalidCredentials));
+        };
         let upgraded_hash = if verdict.is_outdated {
             Some(self.shared.passwords.hash(password).await?)
         } else {
@@ -380,7 +394,6 @@ impl Auth {
         let command = EndSession {
             user_id: actor.user_id,
             session_id,
-            at: self.shared.ids.now(),
         };
         self.shared
             .store
@@ -393,7 +406,6 @@ impl Auth {
         let command = EndSessions {
             user_id: actor.user_id,
             kept: Some(actor.session_id),
-            at: self.shared.ids.now(),
         };
         self.shared
             .store

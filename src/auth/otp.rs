@@ -108,10 +108,24 @@ impl Otps {
         let this = self.clone();
         self.tasks.spawn("otp", async move {
             let _permit = permit;
-            if let Err(error) = this.issue(email_key, purpose).await {
+            if let Err(error) = this.issue(email_key, purpose, None).await {
                 warn!(error = %error, causes = error.causes(), "A code could not be sent");
             }
         });
+    }
+
+    /// Sends the code that proves one's own address. Who asks is known, and may wait for it.
+    pub async fn request_verify(&self, actor: &Actor, account: &Account) -> Result<()> {
+        // A repeat has no code to send: what is kept of the first one's is a hash.
+        let asked_before = self.store.find_output::<IssueOtp>(actor.once.as_ref());
+        if asked_before.await?.is_some() {
+            return Ok(());
+        }
+        let permit = self.under_way.try_acquire();
+        let _permit = permit.map_err(|_none| Code::Overloaded)?;
+        let email_key = text::email_key(&account.email);
+        self.issue(email_key, Purpose::Verify, actor.once.clone())
+            .await
     }
 
     /// After a sign-up: asks for a proof of the address, where mail reaches it.
@@ -121,7 +135,7 @@ impl Otps {
         }
     }
 
-    async fn issue(&self, email_key: String, purpose: Purpose) -> Result<()> {
+    async fn issue(&self, email_key: String, purpose: Purpose, once: Option<Once>) -> Result<()> {
         let code = random::six_digits()?;
         let command = IssueOtp {
             code_hash: self.code_hash(&email_key, purpose, &code),
@@ -130,7 +144,7 @@ impl Otps {
             tries: self.tries,
             expires_at: self.ids.now().plus(self.code_good_for),
         };
-        if let Some(to) = self.store.submit(command).await? {
+        if let Some(to) = self.store.submit_once(command, once).await? {
             self.mailer
                 .send(letter(to, purpose, &code, self.code_good_for));
         }

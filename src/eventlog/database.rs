@@ -156,16 +156,6 @@ impl Database {
         Ok(found == seqs)
     }
 
-    pub(super) fn find(&self, topic: Topic, seq: u64) -> sled::Result<Option<Record>> {
-        let Some((_, tree)) = self.topics.iter().find(|(known, _)| *known == topic) else {
-            return Ok(None);
-        };
-        let value = tree.get(seq.to_be_bytes())?;
-        value
-            .map(|value| from_value(topic, seq, &value))
-            .transpose()
-    }
-
     /// The newest record up to `seq` of all topics.
     pub(super) fn newest(&self, seq: u64) -> sled::Result<Option<Record>> {
         let mut newest: Option<Record> = None;

@@ -179,12 +179,6 @@ impl EventLog {
             .await
     }
 
-    /// One event, if the log has it.
-    pub async fn find(&self, topic: Topic, seq: u64) -> Result<Option<Record>> {
-        self.run(move |database| Ok(database.find(topic, seq)?))
-            .await
-    }
-
     /// The ends of each topic.
     pub async fn topics(&self) -> Result<Vec<TopicSpan>> {
         self.run(|database| Ok(database.spans()?)).await

@@ -185,12 +185,6 @@ impl Notifications {
         }
     }
 
-    /// Marks as read what is not; how many were.
-    pub async fn mark_read(&self, user: UserId, ids: Vec<NotificationId>) -> Result<usize> {
-        let items = self.items(user, ids).await?;
-        self.mark(user, items, Mark::Read).await
-    }
-
     /// Marks one as read, which it may be already.
     pub async fn mark_one_read(&self, user: UserId, id: NotificationId) -> Result<()> {
         let items = self.items(user, vec![id]).await?;

@@ -209,18 +209,30 @@ impl Shelf {
         Ok(())
     }
 
-    /// Takes away what is older than `before`, from the oldest on.
+    /// Takes away what is older than `before`.
     pub(super) fn age(&mut self, tree: &Tree, before: Timestamp) -> sled::Result<()> {
         self.load(tree)?;
-        let mut through = None;
-        for item in self.parts().flat_map(|(items, _)| items) {
-            if let Row::Entry { entry, .. } = item.row {
+        let (user, mut summary) = (self.user, self.summary);
+        let (mut through, mut is_behind_younger) = (None, false);
+        let mut unnamed = Vec::new();
+        for (items, is_part_changed) in self.parts() {
+            for item in items {
+                let Row::Entry { entry, .. } = item.row else {
+                    continue;
+                };
                 if entry.at >= before {
-                    break;
+                    is_behind_younger = true;
+                } else if is_behind_younger {
+                    // Clocks step back, and are put right.
+                    unnamed.extend(name_of(user, item));
+                    *is_part_changed |= set_mark(item, Mark::Deleted, &mut summary);
+                } else {
+                    through = Some(item.seq);
                 }
-                through = Some(item.seq);
             }
         }
+        self.summary = summary;
+        self.unnamed.append(&mut unnamed);
         match through {
             Some(through) => self.mark_all(tree, through, Mark::Deleted),
             None => self.recount(tree),

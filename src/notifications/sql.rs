@@ -275,7 +275,7 @@ impl Source {
                 Ok(rows)
             }
             Self::Follows => tx.all(
-                "SELECT id, follower_id, following_id, created_at, iif(is_active, event_seq, 0) AS seq
+                "SELECT id, follower_id, following_id, event_at AS created_at, iif(is_active, event_seq, 0) AS seq
                  FROM follows
                  WHERE id < :id
                  ORDER BY id DESC

@@ -97,6 +97,7 @@ impl Command for UpdatePost {
     type Output = Post;
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Post> {
+        active_person(tx, self.author_id)?;
         let before = sql::find(tx, self.author_id, self.id)?
             .filter(|post| post.author_id == self.author_id)
             .ok_or(Code::PostNotFound)?;
@@ -173,6 +174,7 @@ impl Command for DeletePost {
     type Output = ();
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
+        active_person(tx, self.by)?;
         let stub = sql::find_stub(tx, self.id)?
             .filter(|stub| stub.author_id == self.by || self.as_admin)
             .ok_or(Code::PostNotFound)?;

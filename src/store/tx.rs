@@ -104,8 +104,19 @@ impl<'c> WriteTx<'c> {
             },
         )?;
         let seq = u64::try_from(self.connection.last_insert_rowid()).map_err(Error::internal)?;
-        self.emitted.borrow_mut().push(Committed { seq, event });
+        self.emitted.borrow_mut().push(Committed {
+            seq: Some(seq),
+            event,
+        });
         Ok(seq)
+    }
+
+    /// Tells those in this process who [observe](super::Store::observe) commits, and no log: for what nobody needs to
+    /// know later, because the rows say it.
+    pub fn signal(&self, event: Event) {
+        self.emitted
+            .borrow_mut()
+            .push(Committed { seq: None, event });
     }
 
     /// How many events were emitted so far; with [`forget_after`](Self::forget_after), a savepoint for them.

@@ -25,8 +25,8 @@ const MAX_APPLY: Duration = Duration::from_millis(20);
 /// An event of a commit.
 #[derive(Clone, Debug)]
 pub struct Committed {
-    /// Its place in the outbox.
-    pub seq: u64,
+    /// Its place in the outbox; none for what is kept in no log.
+    pub seq: Option<u64>,
     /// What happened.
     pub event: Event,
 }
@@ -321,13 +321,17 @@ impl Writer {
     }
 
     fn tell(&self, events: &[Committed]) {
-        let Some(newest) = events.last() else { return };
+        if events.is_empty() {
+            return;
+        }
         for observer in lock(&self.observers).iter() {
             if catch_unwind(AssertUnwindSafe(|| observer(events))).is_err() {
                 error!("An observer of commits panicked");
             }
         }
-        self.announce.send_replace(newest.seq);
+        if let Some(newest) = events.iter().rev().find_map(|event| event.seq) {
+            self.announce.send_replace(newest);
+        }
     }
 }
 

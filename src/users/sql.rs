@@ -261,9 +261,10 @@ pub fn put_follow(
     event_seq: u64,
 ) -> Result<()> {
     tx.execute(
-        "INSERT INTO follows (id, follower_id, following_id, is_active, created_at, event_seq)
-         VALUES (:id, :follower, :following, 1, :at, :event_seq)
-         ON CONFLICT (follower_id, following_id) DO UPDATE SET is_active = 1, event_seq = excluded.event_seq",
+        "INSERT INTO follows (id, follower_id, following_id, is_active, created_at, event_seq, event_at)
+         VALUES (:id, :follower, :following, 1, :at, :event_seq, :at)
+         ON CONFLICT (follower_id, following_id) DO UPDATE
+         SET is_active = 1, event_seq = excluded.event_seq, event_at = excluded.event_at",
         named_params! {
             ":id": id, ":follower": follower, ":following": following, ":at": at, ":event_seq": event_seq,
         },

@@ -66,9 +66,10 @@ fn apply(connection: &Connection, write: Write, number: i64) {
             );
             run(
                 connection,
-                "INSERT INTO follows (id, follower_id, following_id, is_active, created_at, event_seq)
-                 VALUES (?1, ?2, ?3, 1, ?4, ?5)
-                 ON CONFLICT (id) DO UPDATE SET is_active = 1, event_seq = excluded.event_seq",
+                "INSERT INTO follows (id, follower_id, following_id, is_active, created_at, event_seq, event_at)
+                 VALUES (?1, ?2, ?3, 1, ?4, ?5, ?4)
+                 ON CONFLICT (id) DO UPDATE
+                 SET is_active = 1, event_seq = excluded.event_seq, event_at = excluded.event_at",
                 params![id, follower, following, at, seq],
             );
             run(

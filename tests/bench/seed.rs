@@ -162,8 +162,8 @@ fn password_hash() -> String {
 fn follows(tx: &Transaction<'_>, count: i64) {
     let mut follow = tx
         .prepare(
-            "INSERT INTO follows (id, follower_id, following_id, is_active, created_at, event_seq)
-             VALUES (?1, ?2, ?3, 1, ?4, 0)",
+            "INSERT INTO follows (id, follower_id, following_id, is_active, created_at, event_seq, event_at)
+             VALUES (?1, ?2, ?3, 1, ?4, 0, ?4)",
         )
         .unwrap();
     let followers = PEOPLE / 2;

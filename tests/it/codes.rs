@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use socialhub::config::SmtpTls;
 
 use crate::support::smtp::MailServer;
-use crate::support::{PASSWORD, Person, Reply, Server, claims_of, eventually};
+use crate::support::{Daemon, PASSWORD, Person, Reply, Server, claims_of, eventually};
 
 const NEW: &str = "an entirely different one";
 
@@ -355,6 +355,63 @@ async fn an_address_is_proven_by_a_code() {
         .post("/auth/request-verification", json!({}))
         .await
         .expect(401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_a_code_that_is_sent_twice_sends_one() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let path = "/auth/request-verification";
+    for _ in 0..3 {
+        ada.once("k", Method::POST, path, json!({}))
+            .await
+            .expect(200);
+    }
+    let code = server.code_for(&ada.email).await;
+    ada.post("/auth/verify-email", json!({ "otp": code }))
+        .await
+        .expect(200);
+    ada.once("k", Method::POST, path, json!({ "other": 1 }))
+        .await
+        .expect_code(422, "idempotency_mismatch");
+    // What is handed over is sent before the server has stopped.
+    let dir = server.app.data_dir().join("outbox");
+    server.stop().await;
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_was_asked_for_is_sent_before_the_server_stops() {
+    let mut daemon = Daemon::start().await;
+    let ada = daemon.client().sign_up("ada").await;
+    let body = json!({ "email": ada.email });
+    daemon
+        .client()
+        .post("/auth/request-password-reset", body)
+        .await
+        .expect(200);
+    assert_eq!(daemon.terminate().await.code(), Some(0));
+    let outbox = daemon.data_dir().join("outbox");
+    assert_eq!(std::fs::read_dir(outbox).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cookie_of_a_reset_stays_on_encrypted_connections_where_there_are_some() {
+    for (url, is_secure) in [
+        (None, false),
+        (Some("http://social.example.org"), false),
+        (Some("https://social.example.org"), true),
+    ] {
+        let server = Server::start_with(|config| {
+            config.server.public_url = url.map(str::to_owned);
+        })
+        .await;
+        let ada = server.sign_up("ada").await;
+        let reply = check(&server, &ada.email, &code(&server, &ada).await).await;
+        let cookie = reply.header("set-cookie");
+        assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
+        assert_eq!(cookie.ends_with("; Secure"), is_secure, "{url:?}: {cookie}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -140,7 +140,7 @@ impl Fixture {
         let commits = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&commits);
         self.store.observe(Box::new(move |events| {
-            let seqs = events.iter().map(|event| event.seq).collect();
+            let seqs = events.iter().filter_map(|event| event.seq).collect();
             noted.lock().unwrap().push(seqs);
         }));
         commits

@@ -96,7 +96,7 @@ async fn what_the_log_forgot_is_told_again_from_the_rows() {
                  (33, 12, 4, 0, 1700000000000, {taken})"
         ),
         &format!("INSERT INTO comment_likes VALUES (41, 21, 3, 1, 1700000000000, {comment_like})"),
-        &format!("INSERT INTO follows VALUES (51, 3, 1, 1, 1700000000000, {follow})"),
+        &format!("INSERT INTO follows VALUES (51, 3, 1, 1, 0, {follow}, 1700000000000)"),
     ])
     .await;
     let user = UserId::from(1);

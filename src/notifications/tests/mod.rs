@@ -393,7 +393,7 @@ async fn a_person_who_is_gone_is_in_nobodys_list() {
     .await;
     rig.execute(&[
         "INSERT INTO reactions (id, post_id, user_id, value, created_at) VALUES (31, 11, 2, 1, 0)",
-        "INSERT INTO follows (id, follower_id, following_id, is_active, created_at, event_seq) VALUES (51, 2, 1, 1, 0, 0)",
+        "INSERT INTO follows (id, follower_id, following_id, is_active, created_at, event_seq, event_at) VALUES (51, 2, 1, 1, 0, 0, 0)",
         "INSERT INTO comment_likes (id, comment_id, user_id, is_active, created_at, event_seq) VALUES (41, 23, 2, 1, 0, 0)",
         "UPDATE users SET status = 'deleted' WHERE id = 2",
     ])
@@ -449,8 +449,7 @@ async fn marks_are_for_ones_own_and_for_good() {
     let again = rig.notifications.remove(user, id(1)).await;
     assert_eq!(again.unwrap_err().code(), Code::NotificationNotFound);
     assert_eq!(rig.unread(1).await, 3);
-    let marked = rig.notifications.mark_read(user, vec![id(0), id(1), id(2)]);
-    assert_eq!(marked.await.unwrap(), 1);
+    rig.notifications.mark_one_read(user, id(2)).await.unwrap();
 
     rig.settle().await;
     rig.replay(1).await;

@@ -85,6 +85,7 @@ impl Command for UpdateComment {
     type Output = Comment;
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Comment> {
+        active_person(tx, self.by)?;
         let stub = visible_comment(tx, self.by, self.id)?;
         if stub.is_deleted {
             return Err(Error::new(Code::CommentNotFound));
@@ -119,6 +120,7 @@ impl Command for DeleteComment {
     type Output = Comment;
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Comment> {
+        active_person(tx, self.by)?;
         let stub = sql::find_stub(tx, self.id)?.ok_or(Code::CommentNotFound)?;
         // One's own can be removed from where one may not look any more, too.
         if stub.author_id != self.by && !self.as_admin {

@@ -210,14 +210,13 @@ impl Script {
                     &EndSession {
                         user_id,
                         session_id,
-                        at,
                     },
                 )
             }
             "auth.end_sessions" => {
                 let (user_id, session) = self.known_session(dice);
                 let kept = dice.is_one_in(2).then_some(session);
-                encode(once, &EndSessions { user_id, kept, at })
+                encode(once, &EndSessions { user_id, kept })
             }
             "auth.change_password" => {
                 let (user_id, kept) = self.known_session(dice);

@@ -8,6 +8,9 @@ CREATE TABLE credentials (
     is_verified   INTEGER NOT NULL CHECK (is_verified IN (0, 1))
 ) STRICT;
 
+-- Whether there are any is asked at each wrong log-in.
+CREATE INDEX credentials_imported ON credentials (user_id) WHERE password_hash GLOB '$2*';
+
 CREATE TABLE sessions (
     id         INTEGER PRIMARY KEY,
     user_id    INTEGER NOT NULL REFERENCES users (id),

@@ -45,8 +45,8 @@ pub use tokens::Claims;
 /// An e-mail address has no more (RFC 5321 section 4.5.3.1), a username far fewer.
 const MAX_IDENTIFIER_CHARS: usize = 254;
 
-/// A wrong log-in is answered no sooner: imported and older hashes take another time to compare than none at all, which
-/// would tell who has an account.
+/// A wrong log-in is answered no sooner while there are hashes from an import: these take another time to compare than
+/// none at all, which would tell who has an account.
 const REFUSAL_TAKES: Duration = Duration::from_millis(250);
 
 /// Sessions that one pruning command forgets at most.
@@ -326,7 +326,9 @@ impl Auth {
         };
         let verdict = self.shared.passwords.verify(password, stored).await?;
         let Some(found) = found.filter(|_| verdict.is_right) else {
-            tokio::time::sleep_until(refuse_at.into()).await;
+            if self.shared.store.read(sql::has_imported_hashes).await? {
+                tokio::time::sleep_until(refuse_at.into()).await;
+            }
             return Err(Error::new(Code::InvalidCredentials));
         };
         let upgraded_hash = if verdict.is_outdated {

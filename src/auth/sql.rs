@@ -49,6 +49,16 @@ pub(super) fn find(tx: &ReadTx<'_>, id: UserId) -> Result<Option<Credentials>> {
     )
 }
 
+/// Whether anybody still has a hash that was imported.
+pub(super) fn has_imported_hashes(tx: &ReadTx<'_>) -> Result<bool> {
+    tx.exists(
+        "SELECT 1
+         FROM credentials
+         WHERE password_hash GLOB '$2*'",
+        [],
+    )
+}
+
 pub(super) fn find_by_email_key(tx: &ReadTx<'_>, key: &str) -> Result<Option<Credentials>> {
     tx.optional(
         &format!(

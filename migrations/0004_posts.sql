@@ -14,6 +14,7 @@ CREATE TABLE posts (
     is_deleted     INTEGER NOT NULL DEFAULT 0 CHECK (is_deleted IN (0, 1)),
     created_at     INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL,
+    media_count    INTEGER NOT NULL DEFAULT 0, -- pictures and videos: rows of `media`
     event_seq      INTEGER NOT NULL
 ) STRICT;
 

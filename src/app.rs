@@ -26,6 +26,7 @@ use crate::eventlog::EventLog;
 use crate::gateway::{Edge, Limits, serve};
 use crate::id::Ids;
 use crate::mail::Mailer;
+use crate::media::{self, Media};
 use crate::notifications::{self, Notifications};
 use crate::posts::{self, Posts};
 use crate::store::{self, ReadTx, Registry, Store};
@@ -51,6 +52,7 @@ pub struct App {
     data_dir: DataDir,
     store: Store,
     log: EventLog,
+    media: Media,
     consumers: Consumers,
     tasks: Tasks,
     /// What goes on until the other tasks have ended: the mail that they had to send.
@@ -66,6 +68,7 @@ pub fn registry() -> Registry {
     registry.add::<store::PruneOnce>();
     users::register(&mut registry);
     auth::register(&mut registry);
+    media::register(&mut registry);
     posts::register(&mut registry);
     notifications::register(&mut registry);
     registry
@@ -96,6 +99,15 @@ impl App {
             &tasks,
         )
         .await?;
+        let media = Media::start(
+            store.clone(),
+            ids.clone(),
+            &config.media,
+            data_dir.path(),
+            &secrets.pepper,
+            &tasks,
+        )
+        .await?;
         let limits = Limits::new(&config.limits);
         let guard = DiskGuard::new(data_dir.path(), config.store.reserve_bytes);
         let log = EventLog::new(data_dir.path(), &config.events, guard, clock.clone());
@@ -107,8 +119,9 @@ impl App {
         notifications.start(&tasks);
         let domains = Domains {
             auth: auth.clone(),
-            users: Users::new(store.clone(), ids.clone()),
-            posts: Posts::new(store.clone(), ids),
+            users: Users::new(store.clone(), ids.clone(), media.clone()),
+            posts: Posts::new(store.clone(), ids, media.clone()),
+            media: media.clone(),
             notifications,
             log: log.clone(),
             consumers: consumers.clone(),
@@ -140,7 +153,9 @@ impl App {
         }
         let routes =
             api::routes(domains).merge(health::routes(health, config.metrics.listen.is_none()));
-        let service = Edge::new(&config, auth, clock, limits, tasks.clone()).around(routes);
+        let signer = media.signer().clone();
+        let edge = Edge::new(&config, auth, clock, limits, signer, tasks.clone());
+        let service = edge.around(routes);
         let (served, serving) = tokio::sync::oneshot::channel();
         let (server, connections, stop) = (config.server.clone(), tasks.clone(), stopping.clone());
         tasks.spawn("listener", async move {
@@ -161,6 +176,7 @@ impl App {
             data_dir,
             store,
             log,
+            media,
             consumers,
             tasks,
             posting,
@@ -182,6 +198,11 @@ impl App {
     /// The store, for tests that look beneath the surface.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Uploads, for tests that have unused ones removed.
+    pub fn media(&self) -> &Media {
+        &self.media
     }
 
     /// Those who derive from the event log, for tests that wait for them.
@@ -243,7 +264,7 @@ fn newest_id(tx: &ReadTx<'_>) -> Result<i64, Error> {
              (SELECT coalesce(max(id), 0) FROM users), (SELECT coalesce(max(id), 0) FROM sessions),
              (SELECT coalesce(max(id), 0) FROM follows), (SELECT coalesce(max(id), 0) FROM posts),
              (SELECT coalesce(max(id), 0) FROM comments), (SELECT coalesce(max(id), 0) FROM reactions),
-             (SELECT coalesce(max(id), 0) FROM comment_likes)
+             (SELECT coalesce(max(id), 0) FROM comment_likes), (SELECT coalesce(max(id), 0) FROM media)
          )",
         [],
         |row| row.get(0),

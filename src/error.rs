@@ -29,10 +29,14 @@ pub enum Kind {
     MethodNotAllowed,
     /// 409: true of the request, not of the present state.
     Conflict,
+    /// 412: what the request takes for granted is not so.
+    PreconditionFailed,
     /// 413: more than the server takes.
     TooLarge,
     /// 415: a body in a form that is not understood.
     UnsupportedType,
+    /// 416: a part of a file that it does not have.
+    RangeNotSatisfiable,
     /// 422: understood, and it contradicts what was said before.
     Unprocessable,
     /// 429: too often; try again later.
@@ -107,6 +111,8 @@ codes! {
     InvalidCredentials = Unauthenticated, "invalid_credentials", "The name or the password is wrong.";
     /// The reset token is missing, wrong, expired, used, or for another address.
     InvalidResetToken = Unauthenticated, "invalid_reset_token", "This password reset is not valid any more. Please ask for a new code.";
+    /// The address of a file that is not public has no signature, a wrong one, or one that has expired.
+    InvalidSignature = Forbidden, "invalid_signature", "This address is not valid any more. Please load the page again.";
     /// The caller may not do this.
     Forbidden = Forbidden, "forbidden", "You may not do this.";
     /// The account is suspended.
@@ -121,24 +127,50 @@ codes! {
     CommentNotFound = NotFound, "comment_not_found", "This comment is not here.";
     /// No such notification of the caller's.
     NotificationNotFound = NotFound, "notification_not_found", "This notification is not here.";
+    /// No such picture, video or recording; or it is not the caller's, or in use elsewhere.
+    MediaNotFound = NotFound, "media_not_found", "This picture or video is not here.";
+    /// No such upload, or it is over.
+    UploadNotFound = NotFound, "upload_not_found", "This upload is not here, or it is over.";
     /// No such session of the caller's.
     SessionNotFound = NotFound, "session_not_found", "This session is not here.";
     /// No consumer of that name.
     ConsumerNotFound = NotFound, "consumer_not_found", "There is no consumer of that name.";
     /// The path exists, but not for this method; `Allow` lists those that do.
     MethodNotAllowed = MethodNotAllowed, "method_not_allowed", "This address does not take that method.";
+    /// What is to be removed is in use: in a post, or in a profile.
+    MediaInUse = Conflict, "media_in_use", "This is in use. Please remove the post, or change the profile, instead.";
     /// The e-mail address has an account already.
     EmailTaken = Conflict, "email_taken", "This e-mail address has an account already.";
     /// The username, or one that looks the same, is taken.
     UsernameTaken = Conflict, "username_taken", "This username, or one that looks like it, is taken.";
     /// The first request with this `Idempotency-Key` is still under way.
     IdempotencyInProgress = Conflict, "idempotency_in_progress", "The first request with this Idempotency-Key is still under way.";
+    /// The file is another than `If-Match` names.
+    PreconditionFailed = PreconditionFailed, "precondition_failed", "This has changed in between.";
+    /// The `Range` lies behind the end of the file.
+    RangeNotSatisfiable = RangeNotSatisfiable, "range_not_satisfiable", "This file is not that long.";
     /// The body is larger than the server takes.
     BodyTooLarge = TooLarge, "body_too_large", "This is larger than the server takes.";
+    /// One file of the request is larger than its kind may be.
+    FileTooLarge = TooLarge, "file_too_large", "This file is larger than the server takes.";
+    /// The caller's uploads take all the room that one person has.
+    QuotaExceeded = TooLarge, "quota_exceeded", "Your uploads take all the room that you have here. Please remove some.";
+    /// The content of a file is of no kind that the server takes, whatever its name says.
+    UnsupportedFile = UnsupportedType, "unsupported_file", "This is no picture, video or recording that the server takes.";
+    /// The content of a file is of another kind than its declared type.
+    MismatchedFile = UnsupportedType, "mismatched_file", "This file is not of the kind that it claims to be.";
     /// The `Content-Type` is not one that this address understands.
     UnsupportedMediaType = UnsupportedType, "unsupported_media_type", "Please send JSON.";
     /// The `Idempotency-Key` was used before with a different request.
     IdempotencyMismatch = Unprocessable, "idempotency_mismatch", "This Idempotency-Key was used for a different request.";
+    /// A picture, video or recording is damaged, cut off, or cannot be decoded safely.
+    BrokenFile = Unprocessable, "broken_file", "This file is damaged or not complete.";
+    /// A picture has more pixels, or an animation more frames, than the server decodes.
+    TooManyPixels = Unprocessable, "too_many_pixels", "This picture is too large to be shown.";
+    /// A file without content.
+    EmptyFile = Invalid, "empty_file", "This file is empty.";
+    /// More files than one request may bring.
+    TooManyFiles = Invalid, "too_many_files", "A post may have at most 10 pictures or videos.";
     /// Too many requests; `Retry-After` says how many seconds to wait.
     RateLimited = RateLimited, "rate_limited", "That was a bit too fast. Please try again in a moment.";
     /// A fault of the server; the log has the details under the request id.

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::id::{CommentId, FollowId, PostId, ReactionId, SessionId, UserId};
+use crate::id::{CommentId, FollowId, MediaId, PostId, ReactionId, SessionId, UserId};
 
 /// A stream of the event log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -197,6 +197,9 @@ pub enum Event {
         user_id: UserId,
         kept: Option<SessionId>,
     },
+    /// What is said of an upload, or who may see it, changed, or it is gone. A signal alone, as well.
+    #[serde(rename = "media.changed", rename_all = "camelCase")]
+    MediaChanged { media_id: MediaId },
     /// Somebody's password was replaced.
     #[serde(rename = "password.changed", rename_all = "camelCase")]
     PasswordChanged { user_id: UserId },
@@ -241,6 +244,7 @@ impl Event {
             Self::SessionStarted { .. }
             | Self::SessionEnded { .. }
             | Self::SessionsEnded { .. }
+            | Self::MediaChanged { .. }
             | Self::PasswordChanged { .. }
             | Self::EmailVerified { .. }
             | Self::NotificationsMarked { .. }
@@ -275,6 +279,7 @@ impl Event {
             | Self::EmailVerified { user_id }
             | Self::NotificationsMarked { user_id, .. }
             | Self::NotificationsAllMarked { user_id, .. } => user_id.get(),
+            Self::MediaChanged { media_id } => media_id.get(),
         }
     }
 }

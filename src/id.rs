@@ -120,6 +120,8 @@ ids! {
     FollowId;
     /// A notification: the sequence of the event that it tells of.
     NotificationId;
+    /// An uploaded picture, video or recording.
+    MediaId;
     /// A log-in that has not ended.
     SessionId;
 }

@@ -24,9 +24,9 @@
 //! | 10, 9 | [`api`], the routes; [`gateway`], what every request passes |
 //! | 8, 7 | [`consume`], which runs the consumers of the event log; [`notifications`] |
 //! | 6, 5 | [`auth`], [`posts`]; [`users`] |
-//! | 4 | [`eventlog`]; [`actor`], who asks |
-//! | 3 | [`store`], [`mail`], [`telemetry`] |
-//! | 2 | [`config`], [`event`], [`page`], [`tasks`], [`datadir`], [`disk`] |
+//! | 4 | [`eventlog`]; [`media`], pictures from the upload to what is served |
+//! | 3 | [`store`]; [`actor`], who asks; [`blobs`], files by their hash; [`mail`], [`telemetry`] |
+//! | 2 | [`config`], [`event`], [`links`], [`page`], [`tasks`], [`datadir`], [`disk`] |
 //! | 1 | [`error`], [`id`], [`clock`], [`text`], [`random`] |
 //!
 //! # What always holds
@@ -71,6 +71,7 @@ pub mod actor;
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod blobs;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -82,7 +83,9 @@ pub mod event;
 pub mod eventlog;
 pub mod gateway;
 pub mod id;
+pub mod links;
 pub mod mail;
+pub mod media;
 pub mod notifications;
 pub mod page;
 pub mod posts;

@@ -8,6 +8,7 @@ mod auth;
 mod comments;
 mod events;
 pub mod health;
+mod media;
 mod notifications;
 mod openapi;
 mod paging;
@@ -24,6 +25,7 @@ use crate::auth::Auth;
 use crate::consume::Consumers;
 use crate::eventlog::EventLog;
 use crate::gateway::Limits;
+use crate::media::Media;
 use crate::notifications::Notifications;
 use crate::posts::Posts;
 use crate::users::Users;
@@ -36,6 +38,7 @@ pub struct Domains {
     pub auth: Auth,
     pub users: Users,
     pub posts: Posts,
+    pub media: Media,
     pub notifications: Notifications,
     pub log: EventLog,
     pub consumers: Consumers,
@@ -76,6 +79,7 @@ fn described() -> OpenApiRouter<Domains> {
         .merge(users::routes())
         .merge(posts::routes())
         .merge(comments::routes())
+        .merge(media::routes())
         .merge(notifications::routes())
         .merge(admin::routes())
         .merge(events::routes())

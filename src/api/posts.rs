@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::media::{DescriptionFields, read_form};
 use super::paging::{Numbering, PageQuery};
 use super::{Domains, Done};
 use crate::auth::Claims;
-use crate::error::Result;
-use crate::gateway::{Body, Caller, OneOrMany, Path, Query};
-use crate::id::{PostId, UserId};
+use crate::error::{Error, Result};
+use crate::gateway::{Body, BodyLimits, Caller, ErrorBody, OneOrMany, Path, Query};
+use crate::id::{MediaId, PostId, UserId};
+use crate::media::{MAX_PER_POST, Media, Upload};
 use crate::page::MAX_LIMIT;
 use crate::posts::{Edit, Like, Post, PostDraft, PostEdit, Posts, Reacted, Visibility, Wish};
 use crate::users::Person;
@@ -36,6 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<Domains> {
 
 /// Further fields are accepted and not kept, `aicaption` and `aiContent` of the original among them.
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
 struct PostBody {
     /// At most 10,000 characters.
     #[schema(max_length = 10_000, example = "Hello, #world! @ada, have a look.")]
@@ -48,6 +51,32 @@ struct PostBody {
     hashtags: Option<OneOrMany>,
     /// `public` when absent.
     visibility: Option<Visibility>,
+    /// Ids of one's own uploads that nothing has yet; at most 10, with the files that come along.
+    media_ids: Option<OneOrMany>,
+    /// Descriptions of the files that come along, in their order.
+    #[serde(default)]
+    alt: Option<OneOrMany>,
+}
+
+/// A post with files.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes a form that is read field by field")]
+struct PostForm {
+    /// Pictures, at most 10.
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
+    file: String,
+    /// At most 10,000 characters.
+    #[schema(max_length = 10_000)]
+    content: Option<String>,
+    /// At most 2,200 characters.
+    #[schema(max_length = 2_200)]
+    caption: Option<String>,
+    /// Tags beside those in the text; repeated, at most 30.
+    hashtags: Option<Vec<String>>,
+    /// `public` when absent.
+    visibility: Option<Visibility>,
+    /// Descriptions of the files, in their order.
+    alt: Option<Vec<String>>,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -69,15 +98,27 @@ struct AuthorName {
 
 /// Write a post
 #[utoipa::path(
-    post, path = "/api/v1/posts", tag = "posts", security(("token" = [])), request_body = PostBody,
-    responses((status = 201, description = "The post.", body = CreatedReply))
+    post, path = "/api/v1/posts", tag = "posts", security(("token" = [])),
+    request_body(content((PostBody = "application/json"), (PostForm = "multipart/form-data"))),
+    responses(
+        (status = 201, description = "The post.", body = CreatedReply),
+        (status = 413, description = "`file_too_large`, `quota_exceeded`.", body = ErrorBody),
+        (status = 415, description = "`unsupported_file`, `mismatched_file`.", body = ErrorBody),
+        (status = 422, description = "`broken_file`, `too_many_pixels`.", body = ErrorBody),
+    )
 )]
 async fn create(
     State(posts): State<Posts>,
-    caller: Caller,
-    Body(body): Body<PostBody>,
+    State(media): State<Media>,
+    axum::Extension(limits): axum::Extension<BodyLimits>,
+    mut caller: Caller,
+    request: Request,
 ) -> Result<(StatusCode, Json<CreatedReply>)> {
+    let (body, uploads): (PostBody, _) =
+        read_form(&media, request, &mut caller, MAX_PER_POST, limits.any).await?;
     let draft = PostDraft {
+        uploads: described(uploads, body.alt.map(Into::into).unwrap_or_default())?,
+        media: media_ids(body.media_ids.map(Into::into).unwrap_or_default())?,
         content: body.content,
         caption: body.caption,
         hashtags: body.hashtags.map(Into::into).unwrap_or_default(),
@@ -95,6 +136,28 @@ async fn create(
         author_username,
     };
     Ok((StatusCode::CREATED, Json(reply)))
+}
+
+/// Gives the files their descriptions.
+fn described(uploads: Vec<Upload>, alts: Vec<String>) -> Result<Vec<Upload>> {
+    let mut alts = alts.into_iter();
+    uploads
+        .into_iter()
+        .map(|upload| {
+            let fields = DescriptionFields {
+                alt: alts.next(),
+                ..DescriptionFields::default()
+            };
+            Ok(upload.described(fields.parse()?))
+        })
+        .collect()
+}
+
+fn media_ids(raw: Vec<String>) -> Result<Vec<MediaId>> {
+    let ids = raw.iter().map(|id| id.parse());
+    ids.collect::<Result<_, _>>().map_err(|_malformed| {
+        Error::invalid_field("mediaIds", "invalid_type", "mediaIds are ids of uploads.")
+    })
 }
 
 #[derive(Serialize, utoipa::ToSchema)]

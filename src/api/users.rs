@@ -1,19 +1,21 @@
 //! People and follows (contract, section 3).
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Domains;
 use super::auth::SearchQuery;
+use super::media::{DescriptionFields, one_file, read_form};
 use super::paging::{Numbering, PageQuery};
-use crate::error::Result;
-use crate::gateway::{Body, Caller, ErrorBody, Path, Query, patch};
+use crate::error::{Code, Error, Result};
+use crate::gateway::{Body, Caller, ErrorBody, Path, Query, is_form, patch};
 use crate::id::UserId;
+use crate::media::Media;
 use crate::page::MAX_LIMIT;
-use crate::users::{Counts, Direction, Follow, Person, Profile, ProfileDraft, Users};
+use crate::users::{Counts, Direction, Follow, Person, Profile, ProfileDraft, Slot, Users};
 
 pub(super) fn routes() -> OpenApiRouter<Domains> {
     OpenApiRouter::new()
@@ -30,6 +32,8 @@ pub(super) fn routes() -> OpenApiRouter<Domains> {
         .routes(routes!(counts))
         .routes(routes!(search))
         .routes(routes!(own_profile, update_profile))
+        .routes(routes!(set_avatar, remove_avatar))
+        .routes(routes!(set_banner, remove_banner))
         .routes(routes!(profile))
         .routes(routes!(profile_by_username))
 }
@@ -483,6 +487,112 @@ async fn update_profile(
     Body(body): Body<ProfileBody>,
 ) -> Result<Json<ProfileReply>> {
     let user = users.update_profile(&caller.actor, body.into()).await?;
+    Ok(Json(ProfileReply {
+        success: true,
+        user,
+    }))
+}
+
+/// A picture of a profile.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes a form that is read field by field")]
+struct PictureForm {
+    /// The picture.
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
+    file: String,
+    /// What should stay in sight when it is cropped: `x,y`, each from -1 to 1.
+    #[schema(example = "0.0,-0.5")]
+    focus: Option<String>,
+}
+
+/// Give oneself a picture
+///
+/// It is shown as a square, around the focus.
+#[utoipa::path(
+    put, path = "/api/v1/users/profile/avatar", tag = "users", security(("token" = [])),
+    request_body(content = PictureForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The profile as it is now.", body = ProfileReply),
+        (status = 413, description = "`file_too_large`, `quota_exceeded`.", body = ErrorBody),
+        (status = 415, description = "`unsupported_file`, `mismatched_file`.", body = ErrorBody),
+        (status = 422, description = "`broken_file`, `too_many_pixels`.", body = ErrorBody),
+    )
+)]
+async fn set_avatar(
+    State(users): State<Users>,
+    State(media): State<Media>,
+    caller: Caller,
+    request: Request,
+) -> Result<Json<ProfileReply>> {
+    set_picture(&users, &media, caller, Slot::Avatar, request).await
+}
+
+/// Give one's profile a wide picture
+///
+/// It is shown three times as wide as high, around the focus.
+#[utoipa::path(
+    put, path = "/api/v1/users/profile/banner", tag = "users", security(("token" = [])),
+    request_body(content = PictureForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The profile as it is now.", body = ProfileReply),
+        (status = 413, description = "`file_too_large`, `quota_exceeded`.", body = ErrorBody),
+        (status = 415, description = "`unsupported_file`, `mismatched_file`.", body = ErrorBody),
+        (status = 422, description = "`broken_file`, `too_many_pixels`.", body = ErrorBody),
+    )
+)]
+async fn set_banner(
+    State(users): State<Users>,
+    State(media): State<Media>,
+    caller: Caller,
+    request: Request,
+) -> Result<Json<ProfileReply>> {
+    set_picture(&users, &media, caller, Slot::Banner, request).await
+}
+
+async fn set_picture(
+    users: &Users,
+    media: &Media,
+    mut caller: Caller,
+    slot: Slot,
+    request: Request,
+) -> Result<Json<ProfileReply>> {
+    if !is_form(&request) {
+        return Err(Error::new(Code::UnsupportedMediaType)
+            .with_message("Please send the picture in a multipart form."));
+    }
+    let max_bytes = media.max_form_bytes();
+    let (fields, uploads): (DescriptionFields, _) =
+        read_form(media, request, &mut caller, 1, max_bytes).await?;
+    let upload = one_file(uploads)?.described(fields.parse()?);
+    let user = users.set_picture(&caller.actor, slot, Some(upload)).await?;
+    Ok(Json(ProfileReply {
+        success: true,
+        user,
+    }))
+}
+
+/// Take one's picture away
+///
+/// The server draws one again.
+#[utoipa::path(
+    delete, path = "/api/v1/users/profile/avatar", tag = "users", security(("token" = [])),
+    responses((status = 200, description = "The profile as it is now.", body = ProfileReply))
+)]
+async fn remove_avatar(State(users): State<Users>, caller: Caller) -> Result<Json<ProfileReply>> {
+    let user = users.set_picture(&caller.actor, Slot::Avatar, None).await?;
+    Ok(Json(ProfileReply {
+        success: true,
+        user,
+    }))
+}
+
+/// Take one's wide picture away
+#[utoipa::path(
+    delete, path = "/api/v1/users/profile/banner", tag = "users", security(("token" = [])),
+    responses((status = 200, description = "The profile as it is now.", body = ProfileReply))
+)]
+async fn remove_banner(State(users): State<Users>, caller: Caller) -> Result<Json<ProfileReply>> {
+    let user = users.set_picture(&caller.actor, Slot::Banner, None).await?;
     Ok(Json(ProfileReply {
         success: true,
         user,

@@ -36,6 +36,8 @@ pub struct Config {
     pub auth: Auth,
     /// See [`Mail`].
     pub mail: Mail,
+    /// See [`Media`].
+    pub media: Media,
     /// See [`Notifications`].
     pub notifications: Notifications,
     /// See [`Limits`].
@@ -55,6 +57,7 @@ impl Default for Config {
             events: Events::default(),
             auth: Auth::default(),
             mail: Mail::default(),
+            media: Media::default(),
             notifications: Notifications::default(),
             limits: Limits::default(),
             log: Log::default(),
@@ -71,6 +74,7 @@ impl Config {
         ("events", Events::KEYS),
         ("auth", Auth::KEYS),
         ("mail", Mail::KEYS),
+        ("media", Media::KEYS),
         ("notifications", Notifications::KEYS),
         ("limits", Limits::KEYS),
         ("log", Log::KEYS),
@@ -204,6 +208,42 @@ pub enum SmtpTls {
     Implicit,
     /// Never secured: for a relay on this machine.
     None,
+}
+
+section! {
+    /// Pictures, video and audio.
+    Media {
+        /// Where the files are kept; without it, in `media` in the data directory.
+        dir: Option<PathBuf> = None;
+        /// The address under which browsers load media, for a CDN or a second host name in front; without it, the server's own.
+        public_base_url: Option<String> = None;
+        /// The largest picture, in bytes.
+        max_picture_bytes: u64 = 10 * 1024 * 1024;
+        /// The largest video or recording, in bytes.
+        max_video_bytes: u64 = 512 * 1024 * 1024;
+        /// The most pixels of one picture.
+        max_pixels: u64 = 64_000_000;
+        /// What one person's uploads may take, in bytes; 0 means no limit.
+        quota_bytes: u64 = 10 * 1024 * 1024 * 1024;
+        /// What all uploads may take, in bytes; 0 means no limit.
+        cap_bytes: u64 = 0;
+        /// Free space, in bytes, below which nothing is uploaded; 0 means an eighth of the file system, at most 512 MiB.
+        reserve_bytes: u64 = 0;
+        /// How long an upload that nothing uses is kept, in hours.
+        keep_loose_hours: u32 = 24;
+        /// How long the address of a file that is not public is good at least, in minutes.
+        signed_minutes: u32 = 60;
+        /// Pictures worked on at once; 0 means one per processor core.
+        workers: u32 = 0;
+        /// Pictures that may wait to be worked on; beyond it, uploads answer 503.
+        queue_capacity: u32 = 64;
+        /// Memory for small files that are asked for often, in MiB.
+        cache_mib: u32 = 16;
+        /// How long an upload may take in all, in seconds.
+        upload_timeout_s: u32 = 3_600;
+        /// How long a client may pause within an upload, in seconds.
+        upload_pause_s: u32 = 30;
+    }
 }
 
 section! {

@@ -1,7 +1,8 @@
 //! What a request says: path, query and body, each refused in our own shape.
 
-use axum::extract::multipart::MultipartError;
-use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use std::time::Duration;
+
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
@@ -10,21 +11,25 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::form::Form;
 use crate::error::{Code, Error, FieldError, Result};
 
 /// Fields of a form at most.
 pub const MAX_FORM_FIELDS: usize = 200;
+
+/// How long a client may pause within a form.
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// How deep JSON may nest, as deep as its usual readers go; nothing here needs more than a few levels.
 const MAX_DEPTH: usize = 127;
 
 /// How much of a body is read, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BodyLimits {
+pub struct BodyLimits {
     /// Of any body.
-    pub(super) any: u64,
+    pub any: u64,
     /// Of JSON and of the fields of a form.
-    pub(super) text: u64,
+    pub text: u64,
 }
 
 /// A part of the path; what is not of its form does not exist.
@@ -82,7 +87,7 @@ where
 {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self> {
         let limits = request
             .extensions()
             .get::<BodyLimits>()
@@ -110,14 +115,14 @@ where
                     .map_err(|error| Error::new(Code::InvalidBody).with_source(error))?;
                 from_fields(pairs)
             }
-            "multipart/form-data" => from_fields(read_multipart(request, state, limits).await?),
+            "multipart/form-data" => from_fields(read_texts(request, limits).await?),
             _ => Err(Error::new(Code::UnsupportedMediaType)),
         }
     }
 }
 
 /// The media type without its parameters; `+json` counts as JSON.
-fn essence(headers: &HeaderMap) -> String {
+pub(super) fn essence(headers: &HeaderMap) -> String {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -156,58 +161,21 @@ pub(super) async fn collect(body: axum::body::Body, limit: u64) -> Result<Bytes>
     }
 }
 
-async fn read_multipart<S: Send + Sync>(
-    request: Request,
-    state: &S,
-    limits: BodyLimits,
-) -> Result<Vec<(String, String)>> {
-    let malformed = |error: MultipartError| {
-        let code = if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-            Code::BodyTooLarge
-        } else {
-            Code::InvalidBody
-        };
-        Error::new(code).with_source(error)
-    };
-    let (parts, body) = request.into_parts();
-    let limited = Limited::new(body, usize::try_from(limits.any).unwrap_or(usize::MAX));
-    let request = Request::from_parts(parts, axum::body::Body::new(limited));
-    let mut multipart = Multipart::from_request(request, state)
-        .await
-        .map_err(|error| Error::new(Code::InvalidBody).with_source(error))?;
-    let mut fields = Vec::new();
-    let mut total = 0;
-    while let Some(mut field) = multipart.next_field().await.map_err(malformed)? {
-        let name = field.name().unwrap_or_default().to_owned();
-        if field.file_name().is_some() {
-            return Err(Error::invalid_fields(vec![FieldError::new(
-                name,
-                "files_not_taken",
-                "This address takes no files.",
-            )]));
-        }
-        let mut text = Vec::new();
-        while let Some(chunk) = field.chunk().await.map_err(malformed)? {
-            total += chunk.len() as u64;
-            if total > limits.text {
-                return Err(Error::new(Code::BodyTooLarge));
-            }
-            text.extend_from_slice(&chunk);
-        }
-        if fields.len() == MAX_FORM_FIELDS {
-            return Err(
-                Error::new(Code::InvalidBody).with_message("This form has too many fields.")
-            );
-        }
-        let text = String::from_utf8(text)
-            .map_err(|error| Error::new(Code::InvalidBody).with_source(error))?;
-        fields.push((name, text));
+/// The texts of a form that has no files.
+async fn read_texts(request: Request, limits: BodyLimits) -> Result<Vec<(String, String)>> {
+    let mut form = Form::open(request, limits.any, PAUSE)?;
+    if let Some(file) = form.next_file().await? {
+        return Err(Error::invalid_fields(vec![FieldError::new(
+            file.field,
+            "files_not_taken",
+            "This address takes no files.",
+        )]));
     }
-    Ok(fields)
+    Ok(form.into_texts())
 }
 
 /// A form as the JSON object that it means: a name that repeats, or ends in `[]`, is a list.
-fn from_fields<T: DeserializeOwned>(fields: Vec<(String, String)>) -> Result<Body<T>> {
+pub(super) fn from_fields<T: DeserializeOwned>(fields: Vec<(String, String)>) -> Result<Body<T>> {
     if fields.len() > MAX_FORM_FIELDS {
         return Err(Error::new(Code::InvalidBody).with_message("This form has too many fields."));
     }

@@ -12,10 +12,13 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 
 use super::Edge;
 use super::caller::Identity;
 use super::extract::{BodyLimits, collect};
+use super::form::is_form;
+use super::paths::takes_files;
 use crate::error::{Code, Error, Result};
 use crate::id::UserId;
 use crate::store::Once;
@@ -102,13 +105,21 @@ async fn prepare(edge: &Edge, request: Request, user_id: UserId) -> Result<(Requ
         .extensions()
         .get::<BodyLimits>()
         .map_or(0, |limits| limits.text);
-    let (mut parts, body) = request.into_parts();
-    let body = collect(body, limit).await?;
+    // A form with files is read as it arrives, and the rest of the fingerprint is added then.
+    let brings_files = takes_files(request.method(), request.uri().path()) && is_form(&request);
+    let (mut parts, mut body) = request.into_parts();
+    let read = if brings_files {
+        Bytes::new()
+    } else {
+        let read = collect(std::mem::take(&mut body), limit).await?;
+        body = Body::from(read.clone());
+        read
+    };
     let mut hasher = blake3::Hasher::new();
     for part in [
         parts.method.as_str().as_bytes(),
         parts.uri.to_string().as_bytes(),
-        &body,
+        &read,
     ] {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part);
@@ -121,5 +132,5 @@ async fn prepare(edge: &Edge, request: Request, user_id: UserId) -> Result<(Requ
         at,
         expires_at: at.plus(KEPT),
     });
-    Ok((Request::from_parts(parts, Body::from(body)), key))
+    Ok((Request::from_parts(parts, body), key))
 }

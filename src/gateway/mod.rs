@@ -5,9 +5,9 @@
 //! * `cors`, `limits`: whether it may go on;
 //! * `caller`: who asks;
 //! * `idempotency`: whether it was asked before;
-//! * `extract`: what it says;
+//! * `extract`, `form`: what it says;
 //! * `error`: how a refusal looks;
-//! * `etag`: whether the answer is known already;
+//! * `etag`, `ranges`: whether the answer is known already, or a part of it is enough;
 //! * `measures`: what is counted of it;
 //! * `leftover`: what a refused request still sends.
 //!
@@ -18,11 +18,13 @@ mod cors;
 mod error;
 mod etag;
 mod extract;
+mod form;
 mod idempotency;
 mod leftover;
 mod limits;
 mod measures;
 mod paths;
+pub mod ranges;
 mod real_ip;
 mod request_id;
 pub mod serve;
@@ -39,17 +41,20 @@ use axum::response::{IntoResponse, Response};
 use tower::{Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, Network};
 use crate::error::{Code, Error};
+use crate::links::{Links, Signer};
 use crate::tasks::Tasks;
 
 pub use caller::{Admin, Caller};
 pub use error::{ErrorBody, FieldErrorBody, status};
-pub use extract::{Body, MAX_FORM_FIELDS, OneOrMany, Path, Query, patch};
+pub use extract::{Body, BodyLimits, MAX_FORM_FIELDS, OneOrMany, Path, Query, patch};
+pub use form::{Form, is_form};
 pub use limits::Limits;
 
 /// A request that takes longer is worth a line in the log.
@@ -76,6 +81,10 @@ struct Shared {
     cors: cors::Cors,
     trusted_proxies: Vec<Network>,
     timeout: Duration,
+    upload_timeout: Duration,
+    /// What stands before the paths of our own files; none means the host that the client asked.
+    media_base: Option<Arc<str>>,
+    signer: Signer,
     max_body_bytes: u64,
     max_json_bytes: u64,
     in_progress: idempotency::InProgress,
@@ -83,7 +92,16 @@ struct Shared {
 }
 
 impl Edge {
-    pub fn new(config: &Config, auth: Auth, clock: Clock, limits: Limits, tasks: Tasks) -> Self {
+    pub fn new(
+        config: &Config,
+        auth: Auth,
+        clock: Clock,
+        limits: Limits,
+        signer: Signer,
+        tasks: Tasks,
+    ) -> Self {
+        let media_base = config.media.public_base_url.as_deref();
+        let media_base = media_base.or(config.server.public_url.as_deref());
         Self {
             shared: Arc::new(Shared {
                 auth,
@@ -92,6 +110,9 @@ impl Edge {
                 cors: cors::Cors::new(&config.server.cors_origins),
                 trusted_proxies: config.server.trusted_proxies.clone(),
                 timeout: Duration::from_millis(config.server.request_timeout_ms),
+                upload_timeout: Duration::from_secs(config.media.upload_timeout_s.into()),
+                media_base: media_base.map(|base| base.trim_end_matches('/').into()),
+                signer,
                 max_body_bytes: config.server.max_body_bytes,
                 max_json_bytes: config.server.max_json_bytes,
                 in_progress: idempotency::InProgress::default(),
@@ -115,7 +136,7 @@ impl Edge {
         // Around the router as a whole rather than by `Router::layer`, which would box each layer for each route.
         ServiceBuilder::new()
             .layer(from_fn_with_state(self.clone(), pass))
-            .layer(CompressionLayer::new())
+            .layer(CompressionLayer::new().compress_when(worth_compressing()))
             .layer(from_fn(etag::tag))
             .layer(CatchPanicLayer::custom(error::panicked))
             .layer(from_fn_with_state(self, idempotency::once))
@@ -123,6 +144,14 @@ impl Edge {
             .layer(DefaultBodyLimit::disable())
             .service(routes.into_service())
     }
+}
+
+/// Not what is compressed already, and what is asked for in parts.
+fn worth_compressing() -> impl Predicate {
+    DefaultPredicate::new()
+        .and(NotForContentType::const_new("video/"))
+        .and(NotForContentType::const_new("audio/"))
+        .and(NotForContentType::const_new("multipart/"))
 }
 
 /// The route that answered, for metrics.
@@ -220,6 +249,20 @@ impl Edge {
         response
     }
 
+    /// How addresses of our own files are written in the answer.
+    fn links(&self, request: &Request) -> Links {
+        let shared = &*self.shared;
+        let base = match &shared.media_base {
+            Some(base) => Arc::clone(base),
+            None => real_ip::base(request, &shared.trusted_proxies).into(),
+        };
+        Links {
+            base,
+            signer: shared.signer.clone(),
+            now: shared.clock.now(),
+        }
+    }
+
     /// Runs the route, if the limits let the request through.
     async fn admit(&self, mut request: Request, next: Next, ip: IpAddr) -> Response {
         let shared = &*self.shared;
@@ -232,11 +275,18 @@ impl Edge {
             refusal.into_response()
         } else {
             request.extensions_mut().insert(Arc::new(identity));
-            request.extensions_mut().insert(extract::BodyLimits {
+            request.extensions_mut().insert(BodyLimits {
                 any: shared.max_body_bytes,
                 text: shared.max_json_bytes,
             });
-            tokio::time::timeout(shared.timeout, next.run(request))
+            let takes_files = paths::takes_files(request.method(), request.uri().path());
+            let patience = if takes_files && is_form(&request) {
+                shared.upload_timeout
+            } else {
+                shared.timeout
+            };
+            let links = self.links(&request);
+            tokio::time::timeout(patience, links.scope(next.run(request)))
                 .await
                 .unwrap_or_else(|_elapsed| Error::new(Code::TimedOut).into_response())
         };

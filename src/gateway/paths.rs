@@ -1,8 +1,8 @@
 //! Which route a path means: the original's prefixes are short for `/api/v1/...`, and a slash at the end is no other
 //! place (contract, section 1).
 
-use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
+use axum::http::{Method, Uri};
 
 /// The original's prefixes.
 const PREFIXES: [&str; 6] = ["auth", "users", "posts", "notify", "chat", "feed"];
@@ -18,6 +18,18 @@ pub(super) fn is_api(path: &str) -> bool {
     };
     let first = path.trim_start_matches('/').split('/').next();
     is_under(API) || first.is_some_and(|first| PREFIXES.contains(&first))
+}
+
+/// Whether a route takes files. Their forms are read as they arrive, and may take long.
+pub(super) fn takes_files(method: &Method, path: &str) -> bool {
+    let Some(path) = path.strip_prefix(API) else {
+        return false;
+    };
+    match *method {
+        Method::POST => matches!(path, "/posts" | "/media"),
+        Method::PUT => matches!(path, "/users/profile/avatar" | "/users/profile/banner"),
+        _ => false,
+    }
 }
 
 /// Brings the path into the form in which the routes know it.

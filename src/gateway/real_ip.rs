@@ -1,9 +1,11 @@
-//! Where a request comes from, when proxies stand between.
+//! Where a request comes from and goes to, when proxies stand between.
 
 use std::net::IpAddr;
 
-use axum::http::HeaderMap;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, header};
 
+use super::Peer;
 use crate::config::Network;
 
 /// The peer; or, when the peer is a trusted proxy, the last address in `X-Forwarded-For` that is not one itself.
@@ -27,6 +29,32 @@ pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAd
         }
     }
     last
+}
+
+/// What stands before a path on this server, as the client reaches it: `https://social.example.org`. Nothing when that
+/// cannot be told, so that a path stays one.
+pub(super) fn base(request: &Request, trusted: &[Network]) -> String {
+    let headers = request.headers();
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let asked = text(header::HOST).or_else(|| request.uri().host());
+    let is_plain = |host: &str| {
+        host.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+    };
+    let Some(host) = asked.filter(|host| !host.is_empty() && host.len() <= 255 && is_plain(host))
+    else {
+        return String::new();
+    };
+    let is_trusted = request.extensions().get::<Peer>().is_some_and(|peer| {
+        let ip = peer.0.ip();
+        trusted.iter().any(|net| net.contains(ip))
+    });
+    let forwarded = text(HeaderName::from_static("x-forwarded-proto"));
+    let scheme = match forwarded.filter(|_| is_trusted) {
+        Some("https") => "https",
+        _ => "http",
+    };
+    format!("{scheme}://{host}")
 }
 
 #[cfg(test)]

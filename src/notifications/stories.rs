@@ -182,7 +182,8 @@ pub(super) fn effect(event: Event, at: Timestamp) -> Effect {
         | Event::UserStatusChanged { .. }
         | Event::SessionStarted { .. }
         | Event::SessionEnded { .. }
-        | Event::SessionsEnded { .. } => Effect::None,
+        | Event::SessionsEnded { .. }
+        | Event::MediaChanged { .. } => Effect::None,
     }
 }
 

@@ -6,7 +6,8 @@ use super::{Count, Post, Visibility, sql};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, UserStatus};
-use crate::id::{PostId, UserId};
+use crate::id::{MediaId, PostId, UserId};
+use crate::media::{self, Holder, NewMedia};
 use crate::store::{Command, ReadTx, WriteTx};
 use crate::text;
 use crate::users::{self, Person};
@@ -21,7 +22,24 @@ pub struct CreatePost {
     /// The tags given beside the text; those in the text are added.
     pub hashtags: Vec<String>,
     pub visibility: Visibility,
+    /// Files that came along.
+    pub uploads: Vec<NewMedia>,
+    /// Uploads of the author's from before; they come after those.
+    pub media: Vec<MediaId>,
     pub at: Timestamp,
+}
+
+impl CreatePost {
+    fn bring_media(&self, tx: &WriteTx<'_>) -> Result<()> {
+        for upload in &self.uploads {
+            media::insert(tx, upload)?;
+        }
+        let uploaded = self.uploads.iter().map(|upload| upload.id);
+        let ids: Vec<MediaId> = uploaded.chain(self.media.iter().copied()).collect();
+        let holder = Holder::Post(self.id.get());
+        let is_public = self.visibility == Visibility::Public;
+        media::attach(tx, self.author_id, &ids, holder, is_public)
+    }
 }
 
 impl Command for CreatePost {
@@ -41,9 +59,13 @@ impl Command for CreatePost {
         };
         let event_seq = tx.emit(self.at, event)?;
         sql::insert(tx, self, &hashtags, event_seq)?;
+        self.bring_media(tx)?;
         sql::put_hashtags(tx, self.id, &hashtags)?;
         sql::put_mentions(tx, self.id, &mentioned)?;
         sql::add_post_count(tx, self.author_id, self.visibility, 1)?;
+        if !self.uploads.is_empty() || !self.media.is_empty() {
+            return sql::find(tx, self.author_id, self.id)?.ok_or(Code::PostNotFound.into());
+        }
         Ok(Post {
             id: self.id,
             author_id: author.id,
@@ -55,6 +77,7 @@ impl Command for CreatePost {
             ai_caption: None,
             image_urls: Vec::new(),
             image_public_ids: Vec::new(),
+            media: Vec::new(),
             hashtags,
             visibility: self.visibility,
             likes: 0,
@@ -111,7 +134,7 @@ impl Command for UpdatePost {
             .caption
             .clone()
             .unwrap_or_else(|| before.caption.clone());
-        if content.is_none() && caption.is_none() {
+        if content.is_none() && caption.is_none() && before.media.is_empty() {
             return Err(Error::new(Code::EmptyPost));
         }
         let old_texts = [before.content.as_deref(), before.caption.as_deref()];
@@ -147,6 +170,8 @@ impl Command for UpdatePost {
         if visibility != before.visibility {
             sql::add_post_count(tx, self.author_id, before.visibility, -1)?;
             sql::add_post_count(tx, self.author_id, visibility, 1)?;
+            let is_public = visibility == Visibility::Public;
+            media::publish(tx, Holder::Post(self.id.get()), is_public)?;
         }
         tx.emit(
             self.at,
@@ -179,6 +204,7 @@ impl Command for DeletePost {
             .filter(|stub| stub.author_id == self.by || self.as_admin)
             .ok_or(Code::PostNotFound)?;
         sql::mark_deleted(tx, self.id, self.at)?;
+        media::release(tx, Holder::Post(self.id.get()), self.at)?;
         sql::put_hashtags(tx, self.id, &[])?;
         sql::add_post_count(tx, stub.author_id, stub.visibility, -1)?;
         tx.emit(

@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::actor::Actor;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, FieldError, Result};
-use crate::id::{Ids, PostId, UserId};
+use crate::id::{Ids, MediaId, PostId, UserId};
+use crate::links::Link;
+use crate::media::{MAX_PER_POST, Media, MediaItem, Upload};
 use crate::page::{Cursor, Page, Slice};
 use crate::store::{ReadTx, Registry, Store};
 use crate::text;
@@ -33,7 +35,7 @@ pub const MAX_CONTENT_CHARS: usize = 10_000;
 pub const MAX_CAPTION_CHARS: usize = 2_200;
 
 /// A post as somebody sees it (contract, section 4 and "Details").
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Post {
     /// Its id.
@@ -58,9 +60,11 @@ pub struct Post {
     #[schema(required)]
     pub ai_caption: Option<String>,
     /// Addresses of its pictures.
-    pub image_urls: Vec<String>,
-    /// Names of its pictures in the media store.
-    pub image_public_ids: Vec<String>,
+    pub image_urls: Vec<Link>,
+    /// Ids of its pictures.
+    pub image_public_ids: Vec<MediaId>,
+    /// Its pictures, with what is known of them.
+    pub media: Vec<MediaItem>,
     /// Its tags, folded, without `#`.
     pub hashtags: Vec<String>,
     /// Who may see it.
@@ -116,12 +120,16 @@ pub struct Edit {
 }
 
 /// A post to write, as its author sent it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct PostDraft {
     pub content: Option<String>,
     pub caption: Option<String>,
     pub hashtags: Vec<String>,
     pub visibility: Visibility,
+    /// Files that came along, first.
+    pub uploads: Vec<Upload>,
+    /// Uploads from before.
+    pub media: Vec<MediaId>,
 }
 
 /// What to change in a post; absent fields stay.
@@ -138,6 +146,7 @@ pub struct PostEdit {
 pub struct Posts {
     store: Store,
     ids: Ids,
+    media: Media,
 }
 
 /// Adds the domain's commands.
@@ -150,8 +159,8 @@ pub fn register(registry: &mut Registry) {
 }
 
 impl Posts {
-    pub fn new(store: Store, ids: Ids) -> Self {
-        Self { store, ids }
+    pub fn new(store: Store, ids: Ids, media: Media) -> Self {
+        Self { store, ids, media }
     }
 
     /// Publishes a post.
@@ -173,9 +182,18 @@ impl Posts {
         if !wrong.is_empty() {
             return Err(Error::invalid_fields(wrong));
         }
-        if content.is_none() && caption.is_none() {
+        let files = draft.uploads.len() + draft.media.len();
+        if content.is_none() && caption.is_none() && files == 0 {
             return Err(Error::new(Code::EmptyPost));
         }
+        if files > MAX_PER_POST {
+            return Err(Error::new(Code::TooManyFiles));
+        }
+        let received = self.media.take_in_all(draft.uploads).await?;
+        let uploads = received
+            .iter()
+            .map(|one| self.media.new_media(actor, one))
+            .collect();
         let command = CreatePost {
             id: self.ids.next(),
             author_id: actor.user_id,
@@ -183,9 +201,15 @@ impl Posts {
             caption,
             hashtags,
             visibility: draft.visibility,
+            uploads,
+            media: draft.media,
             at: self.ids.now(),
         };
-        self.store.submit_once(command, actor.once.clone()).await
+        let created = self.store.submit_once(command, actor.once.clone()).await;
+        if created.is_err() {
+            self.media.discard(received).await;
+        }
+        created
     }
 
     /// A post that the viewer may see.

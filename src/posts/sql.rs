@@ -1,11 +1,14 @@
 //! The statements over `posts`, their tags, mentions and edits, and `reactions`.
 
+use std::collections::HashMap;
+
 use rusqlite::{Row, named_params};
 
 use super::{Count, CreatePost, Edit, Post, Visibility};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::id::{PostId, ReactionId, UserId};
+use crate::media::{self, MediaItem};
 use crate::page::Page;
 use crate::store::{ReadTx, WriteTx};
 use crate::users::{self, Person};
@@ -13,7 +16,7 @@ use crate::users::{self, Person};
 /// A post as its reader sees it: one row joined with its author and with the reader's reaction (`:viewer`).
 const POST: &str = "
     SELECT p.id AS post_id, p.content, p.caption, p.hashtags, p.visibility, p.likes_count, p.dislikes_count,
-           p.comments_count, p.is_deleted, p.created_at, p.updated_at,
+           p.comments_count, p.media_count, p.is_deleted, p.created_at, p.updated_at,
            EXISTS (SELECT 1 FROM post_edits AS e WHERE e.post_id = p.id) AS is_edited,
            u.id, u.username, u.name, u.avatar,
            r.value AS reaction
@@ -21,12 +24,14 @@ const POST: &str = "
     JOIN users AS u ON u.id = p.author_id
     LEFT JOIN reactions AS r ON r.post_id = p.id AND r.user_id = :viewer";
 
-fn post(row: &Row<'_>) -> rusqlite::Result<Post> {
+/// A post without what it has of pictures, and whether it has some.
+fn post(row: &Row<'_>) -> rusqlite::Result<(Post, bool)> {
     let author = users::sql::person(row)?;
     let likes = row.get("likes_count")?;
     let is_deleted: bool = row.get("is_deleted")?;
     let reaction: Option<i64> = row.get("reaction")?;
-    Ok(Post {
+    let media_count: i64 = row.get("media_count")?;
+    let post = Post {
         id: row.get("post_id")?,
         author_id: author.id,
         author_username: author.username.clone(),
@@ -37,6 +42,7 @@ fn post(row: &Row<'_>) -> rusqlite::Result<Post> {
         ai_caption: None,
         image_urls: Vec::new(),
         image_public_ids: Vec::new(),
+        media: Vec::new(),
         hashtags: hashtags(row)?,
         visibility: row.get("visibility")?,
         likes,
@@ -52,7 +58,30 @@ fn post(row: &Row<'_>) -> rusqlite::Result<Post> {
         is_deleted,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
-    })
+    };
+    Ok((post, media_count > 0))
+}
+
+/// Brings the posts their pictures: in one statement for all, and none where there are none.
+fn with_media(tx: &ReadTx<'_>, rows: Vec<(Post, bool)>) -> Result<Vec<Post>> {
+    let wanting: Vec<i64> = rows
+        .iter()
+        .filter_map(|(post, has_media)| has_media.then_some(post.id.get()))
+        .collect();
+    let mut posts: Vec<Post> = rows.into_iter().map(|(post, _)| post).collect();
+    if wanting.is_empty() {
+        return Ok(posts);
+    }
+    let mut found: HashMap<i64, Vec<MediaItem>> = HashMap::new();
+    for (id, item) in media::sql::of_posts(tx, &wanting)? {
+        found.entry(id).or_default().push(item);
+    }
+    for post in &mut posts {
+        post.media = found.remove(&post.id.get()).unwrap_or_default();
+        post.image_urls = post.media.iter().map(|item| item.url.clone()).collect();
+        post.image_public_ids = post.media.iter().map(|item| item.id).collect();
+    }
+    Ok(posts)
 }
 
 fn hashtags(row: &Row<'_>) -> rusqlite::Result<Vec<String>> {
@@ -85,11 +114,12 @@ pub(super) fn find_stub(tx: &ReadTx<'_>, id: PostId) -> Result<Option<Stub>> {
 
 /// A post that is not removed, whoever may see it.
 pub(super) fn find(tx: &ReadTx<'_>, viewer: UserId, id: PostId) -> Result<Option<Post>> {
-    tx.optional(
+    let row = tx.optional(
         &format!("{POST} WHERE p.id = :id AND p.is_deleted = 0"),
         named_params! { ":id": id, ":viewer": viewer },
         post,
-    )
+    )?;
+    Ok(with_media(tx, row.into_iter().collect())?.pop())
 }
 
 /// Somebody's posts of these visibilities, newest first.
@@ -108,7 +138,7 @@ pub(super) fn by_author(
         .map(|visibility| range.replace("{}", &(*visibility as u8).to_string()))
         .collect();
     let ids = ranges.join(" UNION ALL ");
-    tx.all(
+    let rows = tx.all(
         &format!(
             "{POST}
              WHERE p.id IN ({ids} ORDER BY id DESC LIMIT :limit OFFSET :offset)
@@ -118,12 +148,13 @@ pub(super) fn by_author(
             ":viewer": viewer, ":author": author, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset,
         },
         post,
-    )
+    )?;
+    with_media(tx, rows)
 }
 
 /// All public posts, and the viewer's own that are not, newest first.
 pub(super) fn timeline(tx: &ReadTx<'_>, viewer: UserId, page: &Page) -> Result<Vec<Post>> {
-    tx.all(
+    let rows = tx.all(
         &format!(
             "{POST}
              WHERE p.id IN (
@@ -142,7 +173,8 @@ pub(super) fn timeline(tx: &ReadTx<'_>, viewer: UserId, page: &Page) -> Result<V
         ),
         named_params! { ":viewer": viewer, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
         post,
-    )
+    )?;
+    with_media(tx, rows)
 }
 
 pub(super) fn insert(
@@ -152,12 +184,14 @@ pub(super) fn insert(
     event_seq: u64,
 ) -> Result<()> {
     tx.execute(
-        "INSERT INTO posts (id, author_id, content, caption, hashtags, visibility, created_at, updated_at, event_seq)
-         VALUES (:id, :author_id, :content, :caption, :hashtags, :visibility, :at, :at, :event_seq)",
+        "INSERT INTO posts (id, author_id, content, caption, hashtags, visibility, created_at, updated_at, media_count,
+                            event_seq)
+         VALUES (:id, :author_id, :content, :caption, :hashtags, :visibility, :at, :at, :media_count, :event_seq)",
         named_params! {
             ":id": post.id, ":author_id": post.author_id, ":content": post.content, ":caption": post.caption,
             ":hashtags": serde_json::to_string(hashtags).map_err(Error::internal)?,
-            ":visibility": post.visibility, ":at": post.at, ":event_seq": event_seq,
+            ":visibility": post.visibility, ":at": post.at, ":media_count": post.uploads.len() + post.media.len(),
+            ":event_seq": event_seq,
         },
     )?;
     Ok(())

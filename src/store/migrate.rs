@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_auth.sql"),
     include_str!("../../migrations/0004_posts.sql"),
     include_str!("../../migrations/0005_notifications.sql"),
+    include_str!("../../migrations/0006_media.sql"),
 ];
 
 /// The schema version that this program writes.

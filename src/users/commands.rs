@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Follow, Profile, ProfileDraft, or_username_taken, profile, sql};
+use super::{Follow, Profile, ProfileDraft, Slot, or_username_taken, profile, sql};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, FieldError, Result};
 use crate::event::{Event, UserStatus};
 use crate::id::{FollowId, UserId};
+use crate::media::{self, NewMedia};
 use crate::store::{Command, ReadTx, WriteTx};
 use crate::text;
 
@@ -81,13 +82,83 @@ pub struct UpdateProfile {
     pub at: Timestamp,
 }
 
+impl UpdateProfile {
+    /// The change without pictures that stay. Clients send a profile back as they got it, with the whole addresses of
+    /// our own pictures.
+    fn with_pictures(&self, tx: &WriteTx<'_>) -> Result<ProfileChange> {
+        let mut change = self.change.clone();
+        for (slot, wanted) in [
+            (Slot::Avatar, &mut change.avatar),
+            (Slot::Banner, &mut change.banner),
+        ] {
+            let Some(address) = wanted else { continue };
+            let drawn = sql::default_avatar(self.user_id);
+            if address
+                .as_ref()
+                .is_some_and(|address| address.ends_with(&drawn))
+            {
+                *address = None;
+            }
+            let present = sql::picture(tx, self.user_id, slot)?;
+            let stays = present
+                .filter(|path| path.starts_with('/'))
+                .is_some_and(|path| {
+                    address
+                        .as_ref()
+                        .is_some_and(|address| address.ends_with(&path))
+                });
+            if stays {
+                *wanted = None;
+            } else {
+                media::release(tx, slot.holder(self.user_id), self.at)?;
+            }
+        }
+        Ok(change)
+    }
+}
+
+/// Gives somebody a picture of their own, or takes it away.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetPicture {
+    pub user_id: UserId,
+    pub slot: Slot,
+    pub upload: Option<NewMedia>,
+    pub at: Timestamp,
+}
+
+impl Command for SetPicture {
+    const NAME: &'static str = "users.set_picture";
+    type Output = Profile;
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<Profile> {
+        active(tx, self.user_id)?;
+        let holder = self.slot.holder(self.user_id);
+        media::release(tx, holder, self.at)?;
+        let mut path = None;
+        if let Some(upload) = &self.upload {
+            media::insert(tx, upload)?;
+            media::attach(tx, self.user_id, &[upload.id], holder, true)?;
+            path = Some(self.slot.path(upload.id));
+        }
+        sql::set_picture(tx, self.user_id, self.slot, path.as_deref(), self.at)?;
+        tx.emit(
+            self.at,
+            Event::UserUpdated {
+                user_id: self.user_id,
+            },
+        )?;
+        profile(tx, self.user_id, self.user_id)
+    }
+}
+
 impl Command for UpdateProfile {
     const NAME: &'static str = "users.update_profile";
     type Output = Profile;
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Profile> {
         active(tx, self.user_id)?;
-        sql::update_profile(tx, self.user_id, &self.change, self.at).map_err(or_username_taken)?;
+        let change = self.with_pictures(tx)?;
+        sql::update_profile(tx, self.user_id, &change, self.at).map_err(or_username_taken)?;
         sql::refresh_terms(tx, self.user_id)?;
         tx.emit(
             self.at,

@@ -14,15 +14,44 @@ use crate::actor::Actor;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, FieldError, Result};
 use crate::event::UserStatus;
-use crate::id::{FollowId, Ids, UserId};
+use crate::id::{FollowId, Ids, MediaId, UserId};
+use crate::links::Link;
+use crate::media::{Holder, Media, Upload};
 use crate::page::{Cursor, Page, Slice};
 use crate::store::{ReadTx, Registry, Store};
 use crate::text;
 
-pub use commands::{FollowUser, ProfileChange, UnfollowUser, UpdateProfile};
+pub use commands::{FollowUser, ProfileChange, SetPicture, UnfollowUser, UpdateProfile};
 
 /// People that one search finds at most.
 const SEARCH_LIMIT: usize = 20;
+
+/// A picture of a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Slot {
+    /// The square one.
+    Avatar,
+    /// The wide one above.
+    Banner,
+}
+
+impl Slot {
+    fn holder(self, user: UserId) -> Holder {
+        match self {
+            Self::Avatar => Holder::Avatar(user.get()),
+            Self::Banner => Holder::Banner(user.get()),
+        }
+    }
+
+    /// Where the picture is, as the row has it.
+    fn path(self, media: MediaId) -> String {
+        match self {
+            Self::Avatar => format!("/media/{media}/avatar-400"),
+            Self::Banner => format!("/media/{media}/banner-1500"),
+        }
+    }
+}
 
 /// A person in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -33,9 +62,8 @@ pub struct Person {
     pub username: String,
     /// The name they go by.
     pub name: String,
-    /// The address of their picture.
-    #[schema(required)]
-    pub avatar: Option<String>,
+    /// The address of their picture; the server draws one for those who brought none.
+    pub avatar: Link,
 }
 
 /// What a person may do on this server.
@@ -94,12 +122,11 @@ pub struct Profile {
     /// What they say of themselves.
     #[schema(required)]
     pub bio: Option<String>,
-    /// The address of their picture.
-    #[schema(required)]
-    pub avatar: Option<String>,
+    /// The address of their picture; the server draws one for those who brought none.
+    pub avatar: Link,
     /// The address of the wide picture above their profile.
     #[schema(required)]
-    pub banner: Option<String>,
+    pub banner: Option<Link>,
     /// Whether the caller follows them.
     pub is_following: bool,
     /// Whether they follow the caller.
@@ -167,18 +194,20 @@ pub struct ProfileDraft {
 pub struct Users {
     store: Store,
     ids: Ids,
+    media: Media,
 }
 
 /// Adds the domain's commands.
 pub fn register(registry: &mut Registry) {
     registry.add::<UpdateProfile>();
+    registry.add::<SetPicture>();
     registry.add::<FollowUser>();
     registry.add::<UnfollowUser>();
 }
 
 impl Users {
-    pub fn new(store: Store, ids: Ids) -> Self {
-        Self { store, ids }
+    pub fn new(store: Store, ids: Ids, media: Media) -> Self {
+        Self { store, ids, media }
     }
 
     /// Somebody's profile; people who are gone have none.
@@ -206,6 +235,33 @@ impl Users {
             at: self.ids.now(),
         };
         self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Gives oneself a picture; the one before goes. Without one, the picture goes alone.
+    pub async fn set_picture(
+        &self,
+        actor: &Actor,
+        slot: Slot,
+        upload: Option<Upload>,
+    ) -> Result<Profile> {
+        let received = match upload {
+            Some(upload) => Some(self.media.take_in(upload).await?),
+            None => None,
+        };
+        let upload = received
+            .as_ref()
+            .map(|one| self.media.new_media(actor, one));
+        let command = SetPicture {
+            user_id: actor.user_id,
+            slot,
+            upload,
+            at: self.ids.now(),
+        };
+        let set = self.store.submit_once(command, actor.once.clone()).await;
+        if set.is_err() {
+            self.media.discard(received.into_iter().collect()).await;
+        }
+        set
     }
 
     /// Follows somebody; doing so twice changes nothing.
@@ -383,7 +439,7 @@ fn profile(tx: &ReadTx<'_>, viewer: UserId, id: UserId) -> Result<Profile> {
         name,
         bio: user.bio,
         avatar,
-        banner: user.banner,
+        banner: user.banner.map(Link::public),
         is_following: relation == Relation::Follower,
         follows_me,
         followers_count: user.followers_count,

@@ -3,11 +3,12 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Row, named_params};
 
-use super::{Follow, Person, PostCounts, ProfileChange, Role, User};
+use super::{Follow, Person, PostCounts, ProfileChange, Role, Slot, User};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::UserStatus;
 use crate::id::{FollowId, UserId};
+use crate::links::Link;
 use crate::page::Page;
 use crate::store::{ReadTx, WriteTx};
 use crate::text;
@@ -164,6 +165,35 @@ pub fn update_profile(
             ":at": at,
         },
     )?;
+    Ok(())
+}
+
+/// One of somebody's pictures: a path of ours, or an address elsewhere.
+pub fn picture(tx: &ReadTx<'_>, id: UserId, slot: Slot) -> Result<Option<String>> {
+    let found = tx.optional(
+        "SELECT avatar, banner FROM users WHERE id = :id",
+        named_params! { ":id": id },
+        |row| match slot {
+            Slot::Avatar => row.get("avatar"),
+            Slot::Banner => row.get("banner"),
+        },
+    )?;
+    Ok(found.flatten())
+}
+
+/// Sets one of somebody's pictures.
+pub fn set_picture(
+    tx: &WriteTx<'_>,
+    id: UserId,
+    slot: Slot,
+    path: Option<&str>,
+    at: Timestamp,
+) -> Result<()> {
+    let sql = match slot {
+        Slot::Avatar => "UPDATE users SET avatar = :path, updated_at = :at WHERE id = :id",
+        Slot::Banner => "UPDATE users SET banner = :path, updated_at = :at WHERE id = :id",
+    };
+    tx.execute(sql, named_params! { ":id": id, ":path": path, ":at": at })?;
     Ok(())
 }
 
@@ -366,12 +396,23 @@ pub fn known_followers(
 
 /// Reads `id, username, name, avatar`.
 pub fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
+    let id = row.get("id")?;
     Ok(Person {
-        id: row.get("id")?,
+        id,
         username: row.get("username")?,
         name: row.get("name")?,
-        avatar: row.get("avatar")?,
+        avatar: avatar(id, row.get("avatar")?),
     })
+}
+
+/// Somebody's own picture, or the one that is drawn for them.
+fn avatar(id: UserId, own: Option<String>) -> Link {
+    Link::public(own.unwrap_or_else(|| default_avatar(id)))
+}
+
+/// Where the picture is that is drawn for somebody who has none.
+pub fn default_avatar(id: UserId) -> String {
+    format!("/media/avatars/{id}")
 }
 
 fn follow(row: &Row<'_>) -> rusqlite::Result<Follow> {

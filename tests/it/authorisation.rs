@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Client, PASSWORD, Person, Server};
+use crate::support::{Client, PASSWORD, Person, Server, pictures};
 
 /// What `{id}` in a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,10 @@ enum Id {
     Session,
     /// A notification of the owner's.
     Notification,
+    /// An upload of the owner's that nothing has.
+    Upload,
+    /// A picture of a public post.
+    Picture,
 }
 
 /// Method, path, what its `{id}` is, body (`$fresh` is a new name, `$password` everybody's), and the statuses for
@@ -38,7 +42,71 @@ const NO_RESET: &str =
 const CONTENT: &str = r#"{"content": "Hello"}"#;
 const NO_CODE: &str = r#"{"otp": "------"}"#;
 
+/// A form with a picture.
+const PICTURE: &str = "$picture";
+
 const ROWS: &[Row] = &[
+    // Pictures.
+    (
+        "POST",
+        "/api/v1/media",
+        Id::None,
+        PICTURE,
+        [401, 201, 201, 201],
+    ),
+    ("GET", "/api/v1/media", Id::None, "", [401, 200, 200, 200]),
+    (
+        "GET",
+        "/api/v1/media/{id}",
+        Id::Upload,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "PATCH",
+        "/api/v1/media/{id}",
+        Id::Upload,
+        r#"{"alt": "A"}"#,
+        [401, 404, 200, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/media/{id}",
+        Id::Upload,
+        "",
+        [401, 404, 200, 404],
+    ),
+    ("GET", "/media/{id}", Id::Picture, "", [200; 4]),
+    ("GET", "/media/{id}/{name}", Id::Picture, "", [200; 4]),
+    ("GET", "/media/avatars/{name}", Id::None, "", [200; 4]),
+    (
+        "PUT",
+        "/api/v1/users/profile/avatar",
+        Id::None,
+        PICTURE,
+        [401, 200, 200, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/users/profile/avatar",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PUT",
+        "/api/v1/users/profile/banner",
+        Id::None,
+        PICTURE,
+        [401, 200, 200, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/users/profile/banner",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
     // Open to everybody.
     ("POST", "/api/v1/auth/signup", Id::None, SIGN_UP, [201; 4]),
     (
@@ -612,6 +680,14 @@ impl World {
                 let list = self.server.log_in(owner).await.get("/auth/sessions").await;
                 first_id(&list.expect(200)["sessions"])
             }
+            Id::Upload => {
+                let media = pictures::upload(owner, "/api/v1/media").await.expect(201);
+                media["media"]["id"].as_str().unwrap().to_owned()
+            }
+            Id::Picture => {
+                let post = pictures::upload(owner, "/posts").await.expect(201);
+                first_id(&post["post"]["media"])
+            }
             Id::Notification => {
                 owner.write("Hello").await;
                 self.server.settle().await;
@@ -628,10 +704,20 @@ impl World {
             .replace("{userId}", &self.owner.id)
             .replace("{username}", &self.owner.username)
             .replace("{email}", &self.owner.email)
-            .replace("{name}", "notifications")
+            .replace("/media/avatars/{name}", "/media/avatars/1")
+            .replace(
+                "/{name}",
+                if path.starts_with("/media/") {
+                    "/320"
+                } else {
+                    "/notifications"
+                },
+            )
             .replace("{seq}", "1");
         let mut request = caller.request(method.parse::<Method>().unwrap(), &path);
-        if !body.is_empty() {
+        if body == PICTURE {
+            request = request.multipart(pictures::form());
+        } else if !body.is_empty() {
             let body = body
                 .replace("$fresh", &format!("fresh{}", self.made))
                 .replace("$password", PASSWORD);

@@ -16,7 +16,7 @@ use crate::support::script::Script;
 use crate::support::{Person, Server};
 
 /// For each kept count the rows where it is not what counting gives: what it is of, the id, the count, the truth.
-const RECOUNTS: [(&str, &str); 10] = [
+const RECOUNTS: [(&str, &str); 14] = [
     (
         "users.followers_count",
         "SELECT id, followers_count,
@@ -83,6 +83,27 @@ const RECOUNTS: [(&str, &str); 10] = [
                 (SELECT COUNT(*) FROM comments AS c JOIN shown USING (id) WHERE c.parent_id = comments.id) AS truth
          FROM comments WHERE replies_count <> truth",
     ),
+    (
+        "posts.media_count",
+        "SELECT id, media_count, (SELECT COUNT(*) FROM media WHERE holder = 1 AND holder_id = posts.id) AS truth
+         FROM posts WHERE is_deleted = 0 AND media_count <> truth",
+    ),
+    (
+        "blobs.uses",
+        "SELECT hash, uses, (SELECT COUNT(*) FROM media WHERE media.hash = blobs.hash) AS truth
+         FROM blobs WHERE uses <> truth",
+    ),
+    (
+        "blob_total.size_bytes",
+        "SELECT id, size_bytes, (SELECT COALESCE(SUM(size_bytes), 0) FROM blobs) AS truth
+         FROM blob_total WHERE size_bytes <> truth",
+    ),
+    (
+        "media_usage.size_bytes",
+        "SELECT owner_id, size_bytes,
+                (SELECT COALESCE(SUM(size_bytes), 0) FROM media WHERE media.owner_id = media_usage.owner_id) AS truth
+         FROM media_usage WHERE size_bytes <> truth",
+    ),
 ];
 
 /// Fails when a kept count is not what counting gives.
@@ -138,8 +159,11 @@ fn a_wrong_count_is_found() {
                                 followers_count, following_count, public_posts, followers_posts, private_posts)
              VALUES (1, 'a', 'a', 'a', 'a', 'USER', 'active', 0, 0, 1, 1, 1, 1, 1);
              INSERT INTO posts (id, author_id, hashtags, visibility, created_at, updated_at, event_seq, is_deleted,
-                                likes_count, dislikes_count, comments_count)
-             VALUES (1, 1, '[]', 0, 0, 0, 1, 1, 1, 1, 1);
+                                likes_count, dislikes_count, comments_count, media_count)
+             VALUES (1, 1, '[]', 0, 0, 0, 1, 0, 1, 1, 1, 1), (2, 1, '[]', 0, 0, 0, 1, 0, 0, 0, 0, 0);
+             INSERT INTO blobs (hash, size_bytes, uses) VALUES (zeroblob(32), 1, 1);
+             UPDATE blob_total SET size_bytes = 2;
+             INSERT INTO media_usage (owner_id, size_bytes) VALUES (1, 1);
              INSERT INTO comments (id, post_id, author_id, content, created_at, updated_at, event_seq, is_deleted,
                                    likes_count, replies_count)
              VALUES (1, 1, 1, 'c', 0, 0, 1, 1, 1, 1);",

@@ -20,6 +20,7 @@ mod edge;
 mod idempotency;
 mod kill;
 mod likes;
+mod media;
 mod notifications;
 mod plans;
 mod posts;

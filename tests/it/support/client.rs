@@ -21,6 +21,7 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
+    pub(crate) bytes: bytes::Bytes,
 }
 
 /// Somebody with an account and a token.
@@ -83,10 +84,12 @@ impl Client {
     ) -> reqwest::Result<Reply> {
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.bytes().await?;
         Ok(Reply {
             status,
             headers,
-            text: response.text().await?,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            bytes,
         })
     }
 

@@ -8,6 +8,7 @@ mod client;
 mod daemon;
 pub(crate) mod database;
 pub(crate) mod dice;
+pub(crate) mod pictures;
 mod raw;
 pub(crate) mod script;
 mod server;

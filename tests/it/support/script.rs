@@ -10,10 +10,14 @@ use socialhub::auth::{
     ChangePassword, CheckOtp, EndSession, EndSessions, IssueOtp, LogIn, PruneAuth, Purpose,
     ResetPassword, SessionStart, SetStatus, SignUp,
 };
+use socialhub::blobs::BlobHash;
 use socialhub::clock::{Clock, Timestamp};
 use socialhub::error::{Code, FieldError, Result};
 use socialhub::event::{Mark, UserStatus};
-use socialhub::id::{CommentId, Ids, PostId, SessionId, UserId};
+use socialhub::id::{CommentId, Ids, MediaId, PostId, SessionId, UserId};
+use socialhub::media::{
+    AddMedia, Facts, Focus, ForgetBlob, Kind, NewMedia, PruneMedia, RemoveMedia, Room, UpdateMedia,
+};
 use socialhub::notifications::{MarkAllNotifications, MarkNotifications};
 use socialhub::posts::comments::{
     CommentWish, CreateComment, DeleteComment, LikeComment, UpdateComment,
@@ -21,7 +25,9 @@ use socialhub::posts::comments::{
 use socialhub::posts::{CreatePost, DeletePost, PostChange, SetReaction, UpdatePost, Wish};
 use socialhub::store::{Command, Encoded, Once, PruneOnce, PruneOutbox};
 use socialhub::text;
-use socialhub::users::{FollowUser, ProfileChange, Role, UnfollowUser, UpdateProfile};
+use socialhub::users::{
+    FollowUser, ProfileChange, Role, SetPicture, Slot, UnfollowUser, UpdateProfile,
+};
 
 use super::dice::Dice;
 
@@ -45,6 +51,7 @@ pub(crate) struct Script {
     /// With their authors, who alone may do most things to them.
     posts: Vec<(PostId, UserId)>,
     comments: Vec<(PostId, CommentId, UserId)>,
+    uploads: Vec<(MediaId, UserId)>,
     sessions: Vec<(UserId, SessionId)>,
     codes: Vec<(String, Purpose, [u8; 32])>,
     resets: Vec<(String, [u8; 32])>,
@@ -64,6 +71,7 @@ enum Making {
     Session(UserId, SessionId),
     Post(PostId, UserId),
     Comment(PostId, CommentId, UserId),
+    Upload(MediaId, UserId),
 }
 
 /// Passwords are replaced by one another so that a guess at the stored one is often right.
@@ -78,13 +86,14 @@ impl Script {
             // Those that make something come more often than those that remove it.
             names: app::registry()
                 .names()
-                .chain(["auth.sign_up", "posts.create", "posts.comment"].repeat(2))
+                .chain(["auth.sign_up", "posts.create", "posts.comment", "media.add"].repeat(2))
                 .collect(),
             ids: Ids::new(clock.clone(), 0),
             clock,
             people: Vec::new(),
             posts: Vec::new(),
             comments: Vec::new(),
+            uploads: Vec::new(),
             sessions: Vec::new(),
             codes: Vec::new(),
             resets: Vec::new(),
@@ -129,6 +138,7 @@ impl Script {
             Some(Making::Session(user, session)) => self.sessions.push((user, session)),
             Some(Making::Post(id, author)) => self.posts.push((id, author)),
             Some(Making::Comment(post, id, author)) => self.comments.push((post, id, author)),
+            Some(Making::Upload(id, owner)) => self.uploads.push((id, owner)),
             None => {}
         }
     }
@@ -316,6 +326,60 @@ impl Script {
                     },
                 )
             }
+            "users.set_picture" => {
+                let user_id = self.person(dice);
+                let upload = (!dice.is_one_in(4)).then(|| self.upload(user_id, dice));
+                let slot = dice.one_of(&[Slot::Avatar, Slot::Banner]);
+                encode(
+                    once,
+                    &SetPicture {
+                        user_id,
+                        slot,
+                        upload,
+                        at,
+                    },
+                )
+            }
+            "media.add" => {
+                let owner = self.person(dice);
+                let upload = self.upload(owner, dice);
+                self.making = Some(Making::Upload(upload.id, owner));
+                encode(once, &AddMedia(upload))
+            }
+            "media.update" => {
+                let (id, owner_id) = self.upload_and_its_owner(dice);
+                encode(
+                    once,
+                    &UpdateMedia {
+                        id,
+                        owner_id,
+                        alt: dice.is_one_in(2).then(|| self.words_or_none(dice)),
+                        focus: dice.is_one_in(2).then(|| focus(dice)),
+                        is_sensitive: dice.is_one_in(2).then(|| dice.is_one_in(2)),
+                    },
+                )
+            }
+            "media.remove" => {
+                let (id, owner_id) = self.upload_and_its_owner(dice);
+                encode(once, &RemoveMedia { id, owner_id, at })
+            }
+            "media.prune" => {
+                let before = at.minus(Duration::from_mins(dice.below(60)));
+                encode(
+                    once,
+                    &PruneMedia {
+                        before,
+                        at,
+                        limit: 5,
+                    },
+                )
+            }
+            "media.forget_blob" => encode(
+                once,
+                &ForgetBlob {
+                    hash: content(dice).0,
+                },
+            ),
             "users.follow" => encode(
                 once,
                 &FollowUser {
@@ -346,6 +410,12 @@ impl Script {
                         caption: (!has_content || dice.is_one_in(3)).then(|| self.words(dice)),
                         hashtags: dice.hashtags(),
                         visibility: dice.visibility(),
+                        uploads: (0..dice.below(9).saturating_sub(6))
+                            .map(|_| self.upload(author_id, dice))
+                            .collect(),
+                        media: (0..dice.below(9).saturating_sub(6))
+                            .map(|_| self.upload_and_its_owner(dice).0)
+                            .collect(),
                         at,
                     },
                 )
@@ -549,6 +619,45 @@ impl Script {
         }
     }
 
+    /// An upload, of one of a few contents.
+    fn upload(&self, owner_id: UserId, dice: &mut Dice) -> NewMedia {
+        let (hash, size_bytes) = content(dice);
+        NewMedia {
+            id: self.ids.next(),
+            owner_id,
+            hash,
+            size_bytes,
+            facts: Facts {
+                kind: dice.one_of(&[Kind::Image, Kind::Image, Kind::Image, Kind::Video]),
+                format: "jpeg".to_owned(),
+                width: Some(640),
+                height: Some(480),
+                duration_ms: None,
+                is_animated: dice.is_one_in(5),
+                thumbhash: Some("3OcRJYB4d3h/iIeHeEh3eIhw+j3A".to_owned()),
+                color: Some("#7a6c5d".to_owned()),
+            },
+            alt: self.words_or_none(dice),
+            focus: focus(dice),
+            is_sensitive: dice.is_one_in(4),
+            room: Room {
+                quota_bytes: dice.is_one_in(3).then_some(20_000),
+                cap_bytes: dice.is_one_in(3).then_some(30_000),
+            },
+            at: self.now(),
+        }
+    }
+
+    /// An upload, and its owner or sometimes somebody else.
+    fn upload_and_its_owner(&self, dice: &mut Dice) -> (MediaId, UserId) {
+        let somebody = self.person(dice);
+        match dice.recent(&self.uploads) {
+            Some((id, owner)) if !dice.is_one_in(4) => (id, owner),
+            Some((id, _)) => (id, somebody),
+            None => (MediaId::from(1), somebody),
+        }
+    }
+
     /// A text with people and tags in it.
     fn words(&self, dice: &mut Dice) -> String {
         let count = self.people.len() as u64 + 1;
@@ -580,6 +689,19 @@ impl Script {
                 .then(|| dice.is_one_in(2).then_some(picture)),
             banner: dice.is_one_in(6).then_some(None),
         }
+    }
+}
+
+/// One of a few contents, and its size.
+fn content(dice: &mut Dice) -> (BlobHash, u64) {
+    let number = dice.one_of(&[1_u8, 2, 3, 4, 5, 6, 7]);
+    (BlobHash::new([number; 32]), 1_000 * u64::from(number))
+}
+
+fn focus(dice: &mut Dice) -> Focus {
+    Focus {
+        x: dice.one_of(&[0.0, -1.0, 0.25]),
+        y: dice.one_of(&[0.0, 1.0, -0.1]),
     }
 }
 

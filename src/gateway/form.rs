@@ -1,0 +1,180 @@
+//! Multipart forms that bring files (RFC 7578): read as they arrive, file by file; their texts are gathered on the way.
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::header;
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use multer::{Field, Multipart};
+use serde::de::DeserializeOwned;
+
+use super::extract::{BodyLimits, MAX_FORM_FIELDS, essence, from_fields};
+use crate::error::{Code, Error, Result};
+use crate::store::Once;
+
+/// Whether a request brings a multipart form.
+pub fn is_form(request: &Request) -> bool {
+    essence(request.headers()) == "multipart/form-data"
+}
+
+/// A form that is being read.
+pub struct Form {
+    multipart: Multipart<'static>,
+    fields: Vec<(String, String)>,
+    text_bytes: u64,
+    max_text_bytes: u64,
+    pause: Duration,
+    /// Of all that was read, but for the contents of files.
+    hasher: blake3::Hasher,
+}
+
+/// A file of a form.
+pub struct FormFile {
+    /// The name of its field.
+    pub field: String,
+    /// What the client says that it is.
+    pub media_type: Option<String>,
+    content: Field<'static>,
+    pause: Duration,
+}
+
+impl Form {
+    /// Begins to read the form of a request, of at most so many bytes, in which the client makes no longer pauses.
+    ///
+    /// Errors: `body_too_large`, `invalid_body`.
+    pub fn open(request: Request, max_bytes: u64, pause: Duration) -> Result<Self> {
+        let limits = request.extensions().get::<BodyLimits>().copied();
+        let max_text_bytes = limits.ok_or(Code::Internal)?.text;
+        let declared = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|length: u64| length > max_bytes) {
+            return Err(Error::new(Code::BodyTooLarge));
+        }
+        let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+        let boundary = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|kind| multer::parse_boundary(kind).ok())
+            .ok_or(Code::InvalidBody)?;
+        let pieces = Limited::new(request.into_body(), limit).into_data_stream();
+        Ok(Self {
+            multipart: Multipart::new(pieces, boundary),
+            fields: Vec::new(),
+            text_bytes: 0,
+            max_text_bytes,
+            pause,
+            hasher: blake3::Hasher::new(),
+        })
+    }
+
+    /// The next file; none at the end, when all texts were read as well.
+    pub async fn next_file(&mut self) -> Result<Option<FormFile>> {
+        loop {
+            let next = tokio::time::timeout(self.pause, self.multipart.next_field());
+            let Some(field) = next
+                .await
+                .map_err(|_elapsed| Code::TimedOut)?
+                .map_err(malformed)?
+            else {
+                return Ok(None);
+            };
+            let name = field.name().unwrap_or_default().to_owned();
+            if field.file_name().is_some() {
+                self.hasher.update(b"file").update(name.as_bytes());
+                return Ok(Some(FormFile {
+                    field: name,
+                    media_type: field.content_type().map(ToString::to_string),
+                    content: field,
+                    pause: self.pause,
+                }));
+            }
+            if self.fields.len() == MAX_FORM_FIELDS {
+                return Err(
+                    Error::new(Code::InvalidBody).with_message("This form has too many fields.")
+                );
+            }
+            let mut file = FormFile {
+                field: name,
+                media_type: None,
+                content: field,
+                pause: self.pause,
+            };
+            let mut text = Vec::new();
+            while let Some(piece) = file.next().await? {
+                self.text_bytes += piece.len() as u64;
+                if self.text_bytes > self.max_text_bytes {
+                    return Err(Error::new(Code::BodyTooLarge));
+                }
+                text.extend_from_slice(&piece);
+            }
+            let text = String::from_utf8(text)
+                .map_err(|error| Error::new(Code::InvalidBody).with_source(error))?;
+            for part in [file.field.as_bytes(), text.as_bytes()] {
+                self.hasher.update(&(part.len() as u64).to_le_bytes());
+                self.hasher.update(part);
+            }
+            self.fields.push((file.field, text));
+        }
+    }
+
+    /// The texts alone.
+    pub(super) fn into_texts(self) -> Vec<(String, String)> {
+        self.fields
+    }
+
+    /// The texts, as the object that they mean; and the `Idempotency-Key`, bound to them and to the files, which are
+    /// known by their hashes: the raw bytes of a form differ each time it is sent.
+    pub fn finish<T: DeserializeOwned>(
+        mut self,
+        files: impl IntoIterator<Item = String>,
+        once: Option<Once>,
+    ) -> Result<(T, Option<Once>)> {
+        for file in files {
+            self.hasher.update(file.as_bytes());
+        }
+        let once = once.map(|once| {
+            self.hasher.update(once.fingerprint.as_bytes());
+            Once {
+                fingerprint: self.hasher.finalize().to_hex().to_string(),
+                ..once
+            }
+        });
+        let body = from_fields(self.fields)?;
+        Ok((body.0, once))
+    }
+}
+
+impl FormFile {
+    /// The content, piece by piece; errors as of [`next`](Self::next).
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes>> + Send {
+        stream::try_unfold(self, |mut file| async move {
+            let piece = file.next().await?;
+            Ok(piece.map(|piece| (piece, file)))
+        })
+    }
+
+    /// The next bytes; none at the end.
+    ///
+    /// Errors: `timed_out` when the client pauses too long; `body_too_large`, `invalid_body`.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        tokio::time::timeout(self.pause, self.content.chunk())
+            .await
+            .map_err(|_elapsed| Code::TimedOut)?
+            .map_err(malformed)
+    }
+}
+
+fn malformed(error: multer::Error) -> Error {
+    let is_too_large = matches!(&error, multer::Error::StreamReadFailed(source) if source.is::<LengthLimitError>());
+    let code = if is_too_large {
+        Code::BodyTooLarge
+    } else {
+        Code::InvalidBody
+    };
+    Error::new(code).with_source(error)
+}

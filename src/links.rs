@@ -1,0 +1,245 @@
+//! Addresses of our own files, written for whoever asks.
+//!
+//! Below the edge an address is a path, such as `/media/123`. What it becomes for a client depends on the request: the
+//! host under which the client reaches us, and a signature where a file is not for everybody. Both are known where JSON
+//! is written, so that is where they are added: inside [`Links::scope`] a [`Link`] is written whole, outside of it (in a
+//! command's stored output, say) as it stands.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::clock::Timestamp;
+
+/// Ends the stored form of an address that needs a signature.
+const SIGNED: &str = "?sign";
+
+/// Bytes of a signature: 128 bits.
+const SIGNATURE: usize = 16;
+
+tokio::task_local! {
+    static LINKS: Links;
+}
+
+/// How addresses are written for one client.
+#[derive(Clone, Debug)]
+pub struct Links {
+    /// What stands before a path: `https://social.example.org`, or nothing.
+    pub base: Arc<str>,
+    /// Signs them.
+    pub signer: Signer,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// Makes and checks the signatures of addresses. Cheap to clone.
+#[derive(Clone)]
+pub struct Signer {
+    key: Arc<[u8; 32]>,
+    good_for_s: i64,
+}
+
+/// The address of a file of ours, or of one elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    path: String,
+    is_signed: bool,
+}
+
+impl Links {
+    /// Runs `work`, in which addresses are written for this client.
+    pub async fn scope<T>(self, work: impl Future<Output = T>) -> T {
+        LINKS.scope(self, work).await
+    }
+
+    /// The address as this client should see it.
+    fn write(&self, link: &Link) -> String {
+        let base = if link.path.starts_with('/') {
+            &self.base
+        } else {
+            ""
+        };
+        if link.is_signed {
+            let query = self.signer.sign(&link.path, self.now);
+            format!("{base}{}?{query}", link.path)
+        } else {
+            format!("{base}{}", link.path)
+        }
+    }
+}
+
+impl Signer {
+    /// Signatures by this secret, each good for this long and up to as long again.
+    pub fn new(secret: &[u8; 32], good_for: Duration) -> Self {
+        Self {
+            key: Arc::new(blake3::derive_key(
+                "socialhub 2026 signed addresses",
+                secret,
+            )),
+            good_for_s: i64::try_from(good_for.as_secs()).unwrap_or(i64::MAX).max(1),
+        }
+    }
+
+    /// The query that opens what lies under `path`: `expires=...&signature=...`. The same all through one period, so
+    /// that what holds it is the same too, and caches find it again.
+    fn sign(&self, path: &str, now: Timestamp) -> String {
+        let period = now.as_secs().div_euclid(self.good_for_s);
+        let expires = period.saturating_add(2).saturating_mul(self.good_for_s);
+        format!(
+            "expires={expires}&signature={}",
+            self.signature(path, expires)
+        )
+    }
+
+    /// Whether a signature opens `path` now.
+    pub fn allows(&self, path: &str, expires: i64, signature: &str, now: Timestamp) -> bool {
+        // Compared as hashes: how much of it is right shall not show in the time taken.
+        let same = blake3::hash(signature.as_bytes())
+            == blake3::hash(self.signature(path, expires).as_bytes());
+        same && now.as_secs() < expires
+    }
+
+    fn signature(&self, path: &str, expires: i64) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(&expires.to_le_bytes());
+        hasher.update(root(path).as_bytes());
+        let hash = hasher.finalize();
+        URL_SAFE_NO_PAD.encode(
+            hash.as_bytes()
+                .first_chunk::<SIGNATURE>()
+                .unwrap_or(&[0; SIGNATURE]),
+        )
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").finish_non_exhaustive()
+    }
+}
+
+/// What a signature covers: `/media/123` for all sizes and forms of that one.
+fn root(path: &str) -> &str {
+    match path.match_indices('/').nth(2) {
+        Some((end, _)) => path.get(..end).unwrap_or(path),
+        None => path,
+    }
+}
+
+impl Link {
+    /// An address that everybody may open.
+    pub fn public(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            is_signed: false,
+        }
+    }
+
+    /// An address of ours that opens with a signature alone, which whoever is shown it gets along.
+    pub fn signed(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            is_signed: true,
+        }
+    }
+}
+
+impl Serialize for Link {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Ok(written) = LINKS.try_with(|links| links.write(self)) {
+            return serializer.serialize_str(&written);
+        }
+        if self.is_signed {
+            serializer.collect_str(&format_args!("{}{SIGNED}", self.path))
+        } else {
+            serializer.serialize_str(&self.path)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Link {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(match text.strip_suffix(SIGNED) {
+            Some(path) => Self::signed(path),
+            None => Self::public(text),
+        })
+    }
+}
+
+impl utoipa::PartialSchema for Link {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::schema::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .description(Some("A web address, or a path on this server."))
+            .examples([serde_json::json!(
+                "https://social.example.org/media/1745026836037632"
+            )])
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Link {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Link".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links() -> Links {
+        Links {
+            base: "https://social.example.org".into(),
+            signer: Signer::new(&[7; 32], Duration::from_hours(1)),
+            now: Timestamp::from_millis(1_700_000_000_000),
+        }
+    }
+
+    fn json(link: &Link) -> String {
+        serde_json::to_string(link).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_address_is_written_for_whoever_asks_and_kept_as_it_stands() {
+        let (open, closed) = (Link::public("/media/1"), Link::signed("/media/2"));
+        let elsewhere = Link::public("https://example.org/a.png");
+        for link in [&open, &closed, &elsewhere] {
+            let kept: Link = serde_json::from_str(&json(link)).unwrap();
+            assert_eq!(&kept, link);
+        }
+        let written = links()
+            .scope(async { [json(&open), json(&closed), json(&elsewhere)] })
+            .await;
+        assert_eq!(written[0], "\"https://social.example.org/media/1\"");
+        assert!(written[1].starts_with("\"https://social.example.org/media/2?expires=17000"));
+        assert_eq!(written[2], "\"https://example.org/a.png\"");
+    }
+
+    #[test]
+    fn a_signature_opens_one_file_in_all_its_forms_for_a_while() {
+        let Links { signer, now, .. } = links();
+        let query = signer.sign("/media/2", now);
+        let (expires, signature) = query
+            .strip_prefix("expires=")
+            .and_then(|rest| rest.split_once("&signature="))
+            .unwrap();
+        let expires: i64 = expires.parse().unwrap();
+        let at = |later: u64| now.plus(Duration::from_secs(later));
+        assert!(signer.allows("/media/2", expires, signature, now));
+        assert!(signer.allows("/media/2/640.webp", expires, signature, at(3_600)));
+        assert!(!signer.allows("/media/2", expires, signature, at(7_201)));
+        assert!(!signer.allows("/media/2", expires + 1, signature, now));
+        assert!(!signer.allows("/media/20", expires, signature, now));
+        assert!(!signer.allows("/media/2", expires, "", now));
+        assert_eq!(query, signer.sign("/media/2", at(1)));
+        let other = Signer::new(&[8; 32], Duration::from_hours(1));
+        assert!(!other.allows("/media/2", expires, signature, now));
+    }
+}

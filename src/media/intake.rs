@@ -1,0 +1,286 @@
+//! From bytes on the wire to a content that is known and kept.
+//!
+//! What a file is, is decided by its content; its name and its declared type are hearsay. Each step refuses as early as
+//! it can: too large while it arrives, too many pixels before one is decoded.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::pin::pin;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::{Stream, StreamExt};
+use tracing::warn;
+
+use super::pictures::{self, Encoding, Format, Picture, PictureError};
+use super::pool::Rest;
+use super::variants::{self, Form, Size, Variant, WIDTHS};
+use super::{Facts, Focus, Kind, Media, alt_text, focus_point, sql};
+use crate::blobs::{BlobHash, Blobs, Pin, Staged};
+use crate::error::{Code, Error, FieldError, Result};
+use crate::tasks;
+
+/// Bytes by which a content is known.
+const ENOUGH: usize = 64;
+
+/// The narrowest, which is there before a post is answered.
+const FIRST: u32 = WIDTHS[0];
+
+/// What its owner says of an upload, checked.
+#[derive(Clone, Debug, Default)]
+pub struct Description {
+    pub(super) alt: Option<String>,
+    pub(super) focus: Focus,
+    pub(super) is_sensitive: bool,
+}
+
+impl Description {
+    /// Checks what was typed; what is wrong is added to `wrong`.
+    pub fn parse(
+        wrong: &mut Vec<FieldError>,
+        alt: Option<&str>,
+        focus: Focus,
+        is_sensitive: bool,
+    ) -> Self {
+        Self {
+            alt: alt_text(wrong, alt),
+            focus: focus_point(wrong, focus),
+            is_sensitive,
+        }
+    }
+}
+
+/// A file that has arrived.
+#[derive(Debug)]
+pub struct Upload {
+    staged: Staged,
+    kind: Kind,
+    format: Format,
+    description: Description,
+}
+
+/// A content that is known and kept, at least while this stands.
+#[derive(Debug)]
+pub struct Received {
+    pub(super) hash: BlobHash,
+    pub(super) size_bytes: u64,
+    pub(super) facts: Facts,
+    pub(super) description: Description,
+    _pin: Pin,
+}
+
+impl Upload {
+    /// What tells it from others: the hash of its content.
+    pub fn fingerprint(&self) -> BlobHash {
+        self.staged.hash
+    }
+
+    /// The same with what its owner says of it.
+    #[must_use]
+    pub fn described(self, description: Description) -> Self {
+        Self {
+            description,
+            ..self
+        }
+    }
+}
+
+impl Media {
+    /// Takes a file in, piece by piece.
+    ///
+    /// Errors: `empty_file`, `unsupported_file`, `mismatched_file`, `file_too_large`, `storage_full`, and those of
+    /// the pieces. Nothing is left of what was refused.
+    pub async fn receive(
+        &self,
+        declared: Option<&str>,
+        pieces: impl Stream<Item = Result<Bytes>> + Send,
+    ) -> Result<Upload> {
+        let mut pieces = pin!(pieces);
+        let mut incoming = self.shared.blobs.receive().await?;
+        let mut known = None;
+        loop {
+            let piece = pieces.next().await.transpose()?;
+            let is_over = piece.is_none();
+            if let Some(piece) = piece {
+                incoming.write(&piece).await?;
+            }
+            if known.is_none() && (incoming.head().len() >= ENOUGH || is_over) {
+                if incoming.size_bytes() == 0 {
+                    return Err(Error::new(Code::EmptyFile));
+                }
+                known = Some(self.recognise(incoming.head(), declared)?);
+            }
+            if let Some((_, _, max_bytes)) = known
+                && incoming.size_bytes() > max_bytes
+            {
+                return Err(Error::new(Code::FileTooLarge));
+            }
+            if is_over {
+                break;
+            }
+        }
+        let (kind, format, _) = known.ok_or(Code::EmptyFile)?;
+        Ok(Upload {
+            staged: incoming.finish().await?,
+            kind,
+            format,
+            description: Description::default(),
+        })
+    }
+
+    /// What a content is by its beginning, and how large that may be.
+    fn recognise(&self, head: &[u8], declared: Option<&str>) -> Result<(Kind, Format, u64)> {
+        let format = pictures::sniff(head).ok_or(Code::UnsupportedFile)?;
+        let is_belied = declared.is_some_and(|declared| {
+            ["video/", "audio/", "text/"]
+                .iter()
+                .any(|other| declared.starts_with(other))
+        });
+        if is_belied {
+            return Err(Error::new(Code::MismatchedFile));
+        }
+        Ok((Kind::Image, format, self.shared.options.max_picture_bytes))
+    }
+
+    /// Takes several in, all at once. When one is refused, nothing is left of the others.
+    pub async fn take_in_all(&self, uploads: Vec<Upload>) -> Result<Vec<Received>> {
+        let taken = uploads.into_iter().map(|upload| {
+            let media = self.clone();
+            async move { media.take_in(upload).await }
+        });
+        let taken = join_all(taken).await;
+        let (mut received, mut refusal) = (Vec::new(), None);
+        for one in taken {
+            match one {
+                Ok(one) => received.push(one),
+                Err(error) => {
+                    refusal.get_or_insert(error);
+                }
+            }
+        }
+        match refusal {
+            None => Ok(received),
+            Some(refusal) => {
+                self.discard(received).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Makes a file that has arrived known and kept: on return the original is on the disk, and the narrowest variant is
+    /// there. The others follow.
+    ///
+    /// Errors: `broken_file`, `too_many_pixels`, `overloaded`.
+    pub async fn take_in(&self, upload: Upload) -> Result<Received> {
+        let Upload {
+            staged,
+            kind,
+            format,
+            description,
+        } = upload;
+        let (hash, size_bytes) = (staged.hash, staged.size_bytes);
+        debug_assert_eq!(kind, Kind::Image, "the only kind that is recognised");
+        let known = self.shared.store.read(move |tx| sql::find_facts(tx, hash));
+        let (facts, pin) = if let Some(facts) = known.await? {
+            // Somebody brought the same before: all is done, but for the claim on it.
+            let blobs = self.shared.blobs.clone();
+            (facts, tasks::blocking(move || blobs.keep(staged)).await?)
+        } else {
+            let blobs = self.shared.blobs.clone();
+            let limits = variants::limits(&self.shared.options);
+            let work = move || work_on(&blobs, staged, format, &limits);
+            self.shared.pool.run(work).await?
+        };
+        Ok(Received {
+            hash,
+            size_bytes,
+            facts,
+            description,
+            _pin: pin,
+        })
+    }
+}
+
+/// Looks at a picture, keeps it, and makes the narrowest variant; the rest is left for afterwards. Blocks and keeps a
+/// core busy.
+fn work_on(
+    blobs: &Blobs,
+    staged: Staged,
+    format: Format,
+    limits: &pictures::Limits,
+) -> Result<((Facts, Pin), Option<Rest>)> {
+    let open = || {
+        File::open(staged.path())
+            .map(BufReader::new)
+            .map_err(Error::internal)
+    };
+    let facts = pictures::inspect(open()?, format, limits).map_err(picture_error)?;
+    let picture = Picture::decode(open()?, format, limits).map_err(picture_error)?;
+    let hash = staged.hash;
+    let [red, green, blue] = picture.dominant_color();
+    let known = Facts {
+        kind: Kind::Image,
+        format: format.to_string().to_lowercase(),
+        width: Some(picture.width()),
+        height: Some(picture.height()),
+        duration_ms: None,
+        is_animated: facts.is_animated,
+        thumbhash: Some(STANDARD.encode(picture.thumbhash())),
+        color: Some(format!("#{red:02x}{green:02x}{blue:02x}")),
+    };
+    // What moves is made when it is asked for: one frame is all that was decoded, and the whole may take long.
+    let widths: &[u32] = if facts.is_animated { &[] } else { &WIDTHS };
+    if widths.contains(&FIRST) {
+        let first = picture.render_widths(&[FIRST]).map_err(picture_error)?;
+        put(blobs, hash, &first, &[FIRST])?;
+    }
+    let pin = blobs.keep(staged)?;
+    // Wider than the picture would be the same again; the widest is what its own address shows.
+    let mut rest: Vec<u32> = widths
+        .iter()
+        .copied()
+        .filter(|width| *width > FIRST && (*width < picture.width() || *width == WIDTHS[3]))
+        .collect();
+    rest.sort_unstable_by(|a, b| b.cmp(a));
+    let blobs = blobs.clone();
+    let later: Rest = Box::new(move || {
+        let made = picture
+            .render_widths(&rest)
+            .map_err(picture_error)
+            .and_then(|rendered| put(&blobs, hash, &rendered, &rest));
+        if let Err(error) = made {
+            // Whoever asks for one of them has it made.
+            warn!(error = %error, causes = error.causes(), "Some sizes of a picture could not be made");
+        }
+    });
+    Ok(((known, pin), Some(later)))
+}
+
+fn put(
+    blobs: &Blobs,
+    hash: BlobHash,
+    rendered: &[pictures::Rendered],
+    widths: &[u32],
+) -> Result<()> {
+    for (rendered, width) in rendered.iter().zip(widths) {
+        let variant = Variant {
+            size: Size::Width(*width),
+            form: Form::WebP,
+        };
+        let bytes = rendered.encode(Encoding::WebP).map_err(picture_error)?;
+        blobs.put_variant(hash, &variant.file_name(Focus::default()), &bytes)?;
+    }
+    Ok(())
+}
+
+/// What a person is told of a picture that cannot be used.
+pub(super) fn picture_error(error: PictureError) -> Error {
+    let code = match &error {
+        PictureError::TooLarge(_) => Code::TooManyPixels,
+        PictureError::Broken { .. } | PictureError::Unsupported { .. } => Code::BrokenFile,
+        PictureError::Read(_) | PictureError::Encoding(_) => Code::Internal,
+    };
+    Error::new(code).with_source(error)
+}

@@ -1,0 +1,226 @@
+//! What an address opens. The usual request touches neither the database nor the disk: what a file is, and small files
+//! themselves, are remembered, and forgotten with the commit that changes them.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use metrics::counter;
+
+use super::variants::{Form, Size, Variant, WIDTHS};
+use super::{Kind, Media, sql};
+use crate::blobs::BlobHash;
+use crate::clock::Timestamp;
+use crate::config;
+use crate::error::{Code, Error, Result};
+use crate::event::Event;
+use crate::id::MediaId;
+use crate::store::Store;
+use crate::tasks;
+
+/// Files up to this size are remembered.
+const SMALL: u64 = 256 * 1024;
+
+/// Files whose rows are remembered.
+const ROWS: u64 = 20_000;
+
+/// What an address opens.
+#[derive(Debug)]
+pub struct Served {
+    pub content: Content,
+    pub media_type: &'static str,
+    /// Strong: the same tag means the same bytes.
+    pub etag: String,
+    /// Whether everybody may keep it.
+    pub is_public: bool,
+}
+
+/// The bytes of a file.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// All of them.
+    Memory(Bytes),
+    /// To be read as they are sent.
+    File { file: Arc<File>, size_bytes: u64 },
+}
+
+/// What asks for a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    pub id: MediaId,
+    /// A size with or without an extension; none for the widest.
+    pub name: Option<&'a str>,
+    /// Whether the client says that it takes WebP.
+    pub takes_webp: bool,
+    /// The end of its validity and the signature, where the address has one.
+    pub signature: Option<(i64, &'a str)>,
+}
+
+/// What is remembered.
+pub(super) struct Shelf {
+    rows: moka::sync::Cache<MediaId, Arc<sql::File>>,
+    small: moka::sync::Cache<Key, Bytes>,
+    /// Counts what was forgotten: what was read before that is not to be remembered after it.
+    changes: Arc<AtomicU64>,
+}
+
+/// A file: content, size and form, and for what is cropped, around which spot.
+type Key = (BlobHash, Variant, (i8, i8));
+
+impl Shelf {
+    pub(super) fn new(options: &config::Media, store: &Store) -> Self {
+        let rows: moka::sync::Cache<MediaId, Arc<sql::File>> = moka::sync::Cache::new(ROWS);
+        let changes = Arc::new(AtomicU64::new(0));
+        let (known, counter) = (rows.clone(), Arc::clone(&changes));
+        store.observe(Box::new(move |events| {
+            for committed in events {
+                if let Event::MediaChanged { media_id } = &committed.event {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    known.invalidate(media_id);
+                }
+            }
+        }));
+        let bytes = u64::from(options.cache_mib) * 1024 * 1024;
+        Self {
+            rows,
+            changes,
+            small: moka::sync::Cache::builder()
+                .max_capacity(bytes)
+                .weigher(|_key, bytes: &Bytes| u32::try_from(bytes.len() + 128).unwrap_or(u32::MAX))
+                .build(),
+        }
+    }
+}
+
+impl Media {
+    /// The file that somebody asks for.
+    ///
+    /// Errors: `media_not_found`; `invalid_signature` where it is not public; those of making it.
+    pub async fn open(&self, wish: Wish<'_>) -> Result<Served> {
+        let file = self.find_file(wish.id).await?;
+        if !file.is_public {
+            self.check_signature(wish)?;
+        }
+        if file.kind != Kind::Image {
+            return Err(Error::new(Code::MediaNotFound));
+        }
+        let variant = variant(&file, wish).ok_or(Code::MediaNotFound)?;
+        let name = variant.file_name(file.focus);
+        let etag = format!("\"{:.16}-{name}\"", file.hash.to_string());
+        Ok(Served {
+            content: self.read(&file, variant, &name).await?,
+            media_type: variant.form.media_type(),
+            etag,
+            is_public: file.is_public,
+        })
+    }
+
+    fn check_signature(&self, wish: Wish<'_>) -> Result<()> {
+        let (expires, signature) = wish.signature.ok_or(Code::InvalidSignature)?;
+        let path = format!("/media/{}", wish.id);
+        let now: Timestamp = self.shared.ids.now();
+        if self.shared.signer.allows(&path, expires, signature, now) {
+            Ok(())
+        } else {
+            Err(Error::new(Code::InvalidSignature))
+        }
+    }
+
+    async fn find_file(&self, id: MediaId) -> Result<Arc<sql::File>> {
+        let shelf = &self.shared.shelf;
+        if let Some(file) = shelf.rows.get(&id) {
+            return Ok(file);
+        }
+        let before = shelf.changes.load(Ordering::SeqCst);
+        let found = self.shared.store.read(move |tx| sql::find_file(tx, id));
+        let file = Arc::new(found.await?.ok_or(Code::MediaNotFound)?);
+        if shelf.changes.load(Ordering::SeqCst) == before {
+            shelf.rows.insert(id, Arc::clone(&file));
+            // A change in between may have looked for it before it was there.
+            if shelf.changes.load(Ordering::SeqCst) != before {
+                shelf.rows.invalidate(&id);
+            }
+        }
+        Ok(file)
+    }
+
+    async fn read(&self, file: &sql::File, variant: Variant, name: &str) -> Result<Content> {
+        let spot = match variant.size {
+            Size::Width(_) => (0, 0),
+            Size::Avatar(_) | Size::Banner(_) => (spot(file.focus.x), spot(file.focus.y)),
+        };
+        let key = (file.hash, variant, spot);
+        if let Some(bytes) = self.shared.shelf.small.get(&key) {
+            counter!("socialhub_media_cache_total", "outcome" => "hit").increment(1);
+            return Ok(Content::Memory(bytes));
+        }
+        counter!("socialhub_media_cache_total", "outcome" => "miss").increment(1);
+        let there = self.read_file(file.hash, name).await?;
+        let content = if let Some(content) = there {
+            content
+        } else {
+            self.make_variant(file, variant, name).await?;
+            let made = self.read_file(file.hash, name).await?;
+            made.ok_or(Code::MediaNotFound)?
+        };
+        if let Content::Memory(bytes) = &content {
+            self.shared.shelf.small.insert(key, bytes.clone());
+        }
+        Ok(content)
+    }
+
+    async fn read_file(&self, hash: BlobHash, name: &str) -> Result<Option<Content>> {
+        let path = self.shared.blobs.variant(hash, name);
+        tasks::blocking(move || {
+            let mut file = match File::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(Error::internal(error)),
+            };
+            let size_bytes = file.metadata().map_err(Error::internal)?.len();
+            if size_bytes > SMALL {
+                let file = Arc::new(file);
+                return Ok(Some(Content::File { file, size_bytes }));
+            }
+            let mut bytes = vec![0; usize::try_from(size_bytes).map_err(Error::internal)?];
+            file.read_exact(&mut bytes).map_err(Error::internal)?;
+            Ok(Some(Content::Memory(bytes.into())))
+        })
+        .await
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a focus lies between -1 and 1"
+)]
+fn spot(part: f32) -> i8 {
+    (part * 100.0).round() as i8
+}
+
+/// Which variant a name means, for a client that takes these forms.
+fn variant(file: &sql::File, wish: Wish<'_>) -> Option<Variant> {
+    let usual = if wish.takes_webp {
+        Form::WebP
+    } else if file.is_animated {
+        Form::Gif
+    } else {
+        Form::Jpeg
+    };
+    let (size, form) = match wish.name {
+        None => (Size::Width(WIDTHS[3]), usual),
+        Some(name) => match name.rsplit_once('.') {
+            Some((size, extension)) => (Size::parse(size)?, Form::parse(extension)?),
+            None => (Size::parse(name)?, usual),
+        },
+    };
+    let is_still = !file.is_animated || !matches!(size, Size::Width(_));
+    let form = match form {
+        Form::Gif if is_still && wish.name.is_some_and(|name| name.contains('.')) => return None,
+        Form::Gif if is_still => Form::Jpeg,
+        form => form,
+    };
+    Some(Variant { size, form })
+}

@@ -1,0 +1,319 @@
+//! What there is of a picture: its sizes, their names, and how each is made when it is not there yet.
+//!
+//! | name                          | what it is                                     |
+//! |-------------------------------|------------------------------------------------|
+//! | `320`, `640`, `1280`, `2048`  | that wide at most, whole                       |
+//! | `avatar-96`, `avatar-400`     | a square around the focus                      |
+//! | `banner-600`, `banner-1500`   | three times as wide as high, around the focus  |
+//!
+//! Each in WebP, or in JPEG for those who do not take that; what moves, in WebP or GIF. A JPEG is made when the first
+//! such client asks, since nearly all take WebP.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::intake::picture_error;
+use super::pictures::{AnimatedEncoding, Animation, Encoding, Format, Limits, Picture, Shape};
+use super::{Focus, Media};
+use crate::blobs::BlobHash;
+use crate::config;
+use crate::error::{Code, Error, Result};
+
+/// The widths, narrowest first.
+pub(super) const WIDTHS: [u32; 4] = [320, 640, 1280, 2048];
+
+/// What moves is not made wider: it grows with every frame.
+const MAX_ANIMATED_WIDTH: u32 = 640;
+
+/// The sides of avatars.
+const AVATARS: [u32; 2] = [96, 400];
+
+/// The widths of banners.
+const BANNERS: [u32; 2] = [600, 1500];
+
+/// The widths in which a picture is offered beside its own.
+pub(super) fn smaller_than(width: u32) -> impl Iterator<Item = u32> {
+    WIDTHS.into_iter().filter(move |narrow| *narrow < width)
+}
+
+/// The height of a picture that is made this narrow.
+pub(super) fn height_of(narrow: u32, width: u32, height: u32) -> u32 {
+    let scaled =
+        (u64::from(height) * u64::from(narrow) + u64::from(width) / 2) / u64::from(width.max(1));
+    u32::try_from(scaled).unwrap_or(u32::MAX).max(1)
+}
+
+/// A size by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Size {
+    Width(u32),
+    Avatar(u32),
+    Banner(u32),
+}
+
+/// The form of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Form {
+    WebP,
+    Jpeg,
+    Gif,
+}
+
+/// One thing that there is of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Variant {
+    pub(super) size: Size,
+    pub(super) form: Form,
+}
+
+impl Size {
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let known = |sides: &[u32], digits: &str| {
+            // Only the canonical form: one address for one thing.
+            sides
+                .iter()
+                .copied()
+                .find(|side| side.to_string() == digits)
+        };
+        if let Some(digits) = name.strip_prefix("avatar-") {
+            known(&AVATARS, digits).map(Self::Avatar)
+        } else if let Some(digits) = name.strip_prefix("banner-") {
+            known(&BANNERS, digits).map(Self::Banner)
+        } else {
+            known(&WIDTHS, name).map(Self::Width)
+        }
+    }
+
+    fn shape(self, focus: Focus) -> Shape {
+        let focus = (focus.x, focus.y);
+        match self {
+            Self::Width(width) => Shape::Width(width),
+            Self::Avatar(side) => Shape::Cover {
+                width: side,
+                height: side,
+                focus,
+            },
+            Self::Banner(width) => Shape::Cover {
+                width,
+                height: width / 3,
+                focus,
+            },
+        }
+    }
+}
+
+impl Form {
+    pub(super) fn parse(extension: &str) -> Option<Self> {
+        match extension {
+            "webp" => Some(Self::WebP),
+            "jpg" => Some(Self::Jpeg),
+            "gif" => Some(Self::Gif),
+            _ => None,
+        }
+    }
+
+    pub(super) fn extension(self) -> &'static str {
+        match self {
+            Self::WebP => "webp",
+            Self::Jpeg => "jpg",
+            Self::Gif => "gif",
+        }
+    }
+
+    pub(super) fn media_type(self) -> &'static str {
+        match self {
+            Self::WebP => "image/webp",
+            Self::Jpeg => "image/jpeg",
+            Self::Gif => "image/gif",
+        }
+    }
+}
+
+impl Variant {
+    /// The name of its file. What depends on the focus is another file for another focus.
+    pub(super) fn file_name(self, focus: Focus) -> String {
+        let extension = self.form.extension();
+        let spot = |part: f32| (part * 100.0).round();
+        match self.size {
+            Size::Width(width) => format!("{width}.{extension}"),
+            Size::Avatar(side) => {
+                format!(
+                    "avatar-{side}@{},{}.{extension}",
+                    spot(focus.x),
+                    spot(focus.y)
+                )
+            }
+            Size::Banner(side) => {
+                format!(
+                    "banner-{side}@{},{}.{extension}",
+                    spot(focus.x),
+                    spot(focus.y)
+                )
+            }
+        }
+    }
+}
+
+/// What a decoder may use.
+pub(super) fn limits(options: &config::Media) -> Limits {
+    Limits {
+        max_pixels: options.max_pixels,
+        max_side: 30_000,
+        max_memory_bytes: options.max_pixels.saturating_mul(8).max(64 * 1024 * 1024),
+        max_frames: 1_000,
+        max_total_pixels: options.max_pixels.saturating_mul(8),
+    }
+}
+
+/// Reads the format as it is noted in the database.
+pub(super) fn format(name: &str) -> Result<Format> {
+    match name {
+        "jpeg" => Ok(Format::Jpeg),
+        "png" => Ok(Format::Png),
+        "gif" => Ok(Format::Gif),
+        "webp" => Ok(Format::WebP),
+        other => Err(Error::internal(format!("no picture format: {other}"))),
+    }
+}
+
+/// Makes one variant of a picture from its original. Blocks and keeps a core busy.
+fn make(
+    original: &PathBuf,
+    format: Format,
+    limits: &Limits,
+    variant: Variant,
+    focus: Focus,
+    is_animated: bool,
+) -> Result<Vec<u8>> {
+    let file = BufReader::new(File::open(original).map_err(Error::internal)?);
+    // A square that moves would be no avatar that anybody wants to look at in a list.
+    if let (true, Size::Width(width), Form::WebP | Form::Gif) =
+        (is_animated, variant.size, variant.form)
+    {
+        let encoding = if variant.form == Form::Gif {
+            AnimatedEncoding::Gif
+        } else {
+            AnimatedEncoding::WebP
+        };
+        return Animation::open(file, format, limits)
+            .and_then(|animation| animation.encode(width.min(MAX_ANIMATED_WIDTH), encoding))
+            .map_err(picture_error);
+    }
+    let encoding = match variant.form {
+        Form::WebP => Encoding::WebP,
+        Form::Jpeg | Form::Gif => Encoding::Jpeg,
+    };
+    Picture::decode(file, format, limits)
+        .and_then(|picture| picture.render(&variant.size.shape(focus)))
+        .and_then(|rendered| rendered.encode(encoding))
+        .map_err(picture_error)
+}
+
+type Lock = Arc<tokio::sync::Mutex<()>>;
+
+/// Which variants are being made, so that each is made once, however many ask.
+#[derive(Default)]
+pub(super) struct Making {
+    locks: Mutex<HashMap<(BlobHash, String), Lock>>,
+}
+
+/// A place in the queue for one variant.
+struct Turn<'a> {
+    making: &'a Making,
+    key: (BlobHash, String),
+    lock: Lock,
+}
+
+impl Making {
+    fn turn(&self, hash: BlobHash, name: &str) -> Turn<'_> {
+        let key = (hash, name.to_owned());
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = Arc::clone(locks.entry(key.clone()).or_default());
+        Turn {
+            making: self,
+            key,
+            lock,
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut locks = self
+            .making
+            .locks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The map's own, and this one: nobody else is waiting.
+        if Arc::strong_count(&self.lock) == 2 {
+            locks.remove(&self.key);
+        }
+    }
+}
+
+impl Media {
+    /// Makes a variant that is not there.
+    ///
+    /// Errors: `overloaded`; `media_not_found` when the original is gone.
+    pub(super) async fn make_variant(
+        &self,
+        file: &super::sql::File,
+        variant: Variant,
+        name: &str,
+    ) -> Result<()> {
+        let shared = &self.shared;
+        let turn = shared.making.turn(file.hash, name);
+        let _first = turn.lock.lock().await;
+        let path = shared.blobs.variant(file.hash, name);
+        if tokio::fs::try_exists(&path).await.unwrap_or(false) {
+            return Ok(());
+        }
+        let (blobs, limits) = (shared.blobs.clone(), limits(&shared.options));
+        let (hash, focus, is_animated) = (file.hash, file.focus, file.is_animated);
+        let (format, name) = (format(&file.format)?, name.to_owned());
+        let work = move || {
+            let original = blobs.original(hash);
+            if !original.exists() {
+                return Err(Error::new(Code::MediaNotFound));
+            }
+            let bytes = make(&original, format, &limits, variant, focus, is_animated)?;
+            blobs.put_variant(hash, &name, &bytes)?;
+            Ok(((), None))
+        };
+        shared.pool.run(work).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_has_one_name() {
+        assert_eq!(Size::parse("320"), Some(Size::Width(320)));
+        assert_eq!(Size::parse("avatar-96"), Some(Size::Avatar(96)));
+        assert_eq!(Size::parse("banner-1500"), Some(Size::Banner(1500)));
+        for wrong in [
+            "",
+            "0320",
+            "321",
+            "+320",
+            "avatar-",
+            "avatar-97",
+            "original",
+            "../320",
+        ] {
+            assert_eq!(Size::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn heights_keep_the_shape_and_are_never_nothing() {
+        assert_eq!(height_of(320, 640, 480), 240);
+        assert_eq!(height_of(320, 1000, 1), 1);
+        assert_eq!(height_of(320, 641, 481), 240);
+    }
+}

@@ -107,7 +107,7 @@ pub enum ContainerError {
     Io(#[source] std::io::Error),
 }
 
-/// Reads what a file says of itself, given the container that [`sniff`] saw in it.
+/// Reads what a file says of itself, given the container that [`sniff()`] saw in it.
 ///
 /// Reads a bounded amount whatever the file says: at most 32 MiB in steps of 1 KiB, and much less of honest files.
 pub fn inspect(reader: impl Read + Seek, container: Container) -> Result<Facts, ContainerError> {

@@ -2,7 +2,7 @@
 
 use super::{Container, mp3};
 
-/// How much of a file's head to pass to [`sniff`]: enough for three frames of MP3.
+/// How much of a file's head to pass to [`sniff()`]: enough for three frames of MP3.
 pub const SNIFF_BYTES: usize = 8 * 1024;
 
 /// The container of a file that begins with `head`; `None` where it is none of ours. The head should be

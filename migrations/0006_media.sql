@@ -6,10 +6,12 @@ CREATE TABLE blobs (
     size_bytes INTEGER NOT NULL CHECK (size_bytes > 0),
     uses       INTEGER NOT NULL CHECK (uses >= 0), -- rows of `media`
     unused_at  INTEGER, -- since when there are none
+    conversion INTEGER NOT NULL CHECK (conversion IN (0, 1, 2, 3)), -- into what browsers play: none, waiting, done, failed
     CHECK ((uses = 0) = (unused_at IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX blobs_unused ON blobs (unused_at) WHERE unused_at IS NOT NULL;
+CREATE INDEX blobs_waiting ON blobs (hash) WHERE conversion = 1;
 
 -- What all files together take: one row.
 CREATE TABLE blob_total (
@@ -30,6 +32,7 @@ CREATE TABLE media (
     height       INTEGER,
     duration_ms  INTEGER,
     is_animated  INTEGER NOT NULL CHECK (is_animated IN (0, 1)),
+    plays        INTEGER NOT NULL CHECK (plays IN (0, 1)), -- whether browsers play it as it was uploaded
     thumbhash    TEXT, -- Base64
     color        TEXT, -- #rrggbb
     alt          TEXT,

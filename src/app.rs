@@ -132,6 +132,7 @@ impl App {
                 ("store", health::store_probe(store.clone())),
                 ("events", health::log_probe(log.clone())),
                 ("consumers", health::consumers_probe(consumers.clone())),
+                ("media", health::media_probe(media.clone())),
             ]),
             metrics,
             metrics_token: config.metrics.token.as_deref().map(Into::into),

@@ -37,6 +37,8 @@ pub enum Kind {
     UnsupportedType,
     /// 416: a part of a file that it does not have.
     RangeNotSatisfiable,
+    /// 460: a piece of an upload was damaged on the way (tus 1.0).
+    ChecksumMismatch,
     /// 422: understood, and it contradicts what was said before.
     Unprocessable,
     /// 429: too often; try again later.
@@ -139,6 +141,14 @@ codes! {
     MethodNotAllowed = MethodNotAllowed, "method_not_allowed", "This address does not take that method.";
     /// What is to be removed is in use: in a post, or in a profile.
     MediaInUse = Conflict, "media_in_use", "This is in use. Please remove the post, or change the profile, instead.";
+    /// The `Upload-Offset` is not where the upload ends.
+    UploadConflict = Conflict, "upload_conflict", "This upload has come further, or less far.";
+    /// Somebody adds to the same upload just now.
+    UploadBusy = Conflict, "upload_busy", "This upload is under way already.";
+    /// The caller has begun as many uploads as one may.
+    TooManyUploads = Conflict, "too_many_uploads", "Too many of your uploads are not finished.";
+    /// A piece of an upload is not the one that its checksum is of; it was thrown away.
+    ChecksumMismatch = ChecksumMismatch, "checksum_mismatch", "A piece of the upload was damaged on the way. Please send it again.";
     /// The e-mail address has an account already.
     EmailTaken = Conflict, "email_taken", "This e-mail address has an account already.";
     /// The username, or one that looks the same, is taken.
@@ -165,6 +175,8 @@ codes! {
     IdempotencyMismatch = Unprocessable, "idempotency_mismatch", "This Idempotency-Key was used for a different request.";
     /// A picture, video or recording is damaged, cut off, or cannot be decoded safely.
     BrokenFile = Unprocessable, "broken_file", "This file is damaged or not complete.";
+    /// A video or recording is longer than the server takes.
+    TooLong = Unprocessable, "too_long", "This is longer than the server takes.";
     /// A picture has more pixels, or an animation more frames, than the server decodes.
     TooManyPixels = Unprocessable, "too_many_pixels", "This picture is too large to be shown.";
     /// A file without content.
@@ -179,6 +191,8 @@ codes! {
     Overloaded = Unavailable, "overloaded", "The server is busy. Please try again in a moment.";
     /// The request took longer than it may.
     TimedOut = Unavailable, "timed_out", "This took too long. Please try again.";
+    /// A video is being made into what browsers play, and its file is not one of those itself.
+    MediaProcessing = Unavailable, "media_processing", "This video is being prepared. Please try again in a moment.";
     /// The server is starting or stopping.
     NotReady = Unavailable, "not_ready", "The server is starting or stopping. Please try again in a moment.";
     /// What this part of the server derives from the database is being rebuilt or repaired.

@@ -19,6 +19,9 @@ use crate::clock::Timestamp;
 /// Ends the stored form of an address that needs a signature.
 const SIGNED: &str = "?sign";
 
+/// Stands in a path for its signature, where relative addresses are to inherit it.
+const KEY: &str = "{key}";
+
 /// Bytes of a signature: 128 bits.
 const SIGNATURE: usize = 16;
 
@@ -64,7 +67,10 @@ impl Links {
         } else {
             ""
         };
-        if link.is_signed {
+        if link.path.contains(KEY) {
+            let key = self.signer.key(&link.path, self.now);
+            format!("{base}{}", link.path.replace(KEY, &key))
+        } else if link.is_signed {
             let query = self.signer.sign(&link.path, self.now);
             format!("{base}{}?{query}", link.path)
         } else {
@@ -88,12 +94,22 @@ impl Signer {
     /// The query that opens what lies under `path`: `expires=...&signature=...`. The same all through one period, so
     /// that what holds it is the same too, and caches find it again.
     fn sign(&self, path: &str, now: Timestamp) -> String {
-        let period = now.as_secs().div_euclid(self.good_for_s);
-        let expires = period.saturating_add(2).saturating_mul(self.good_for_s);
+        let expires = self.expires(now);
         format!(
             "expires={expires}&signature={}",
             self.signature(path, expires)
         )
+    }
+
+    /// The same as a part of a path: `expires-signature`.
+    fn key(&self, path: &str, now: Timestamp) -> String {
+        let expires = self.expires(now);
+        format!("{expires}-{}", self.signature(path, expires))
+    }
+
+    fn expires(&self, now: Timestamp) -> i64 {
+        let period = now.as_secs().div_euclid(self.good_for_s);
+        period.saturating_add(2).saturating_mul(self.good_for_s)
     }
 
     /// Whether a signature opens `path` now.
@@ -138,6 +154,11 @@ impl Link {
             path: path.into(),
             is_signed: false,
         }
+    }
+
+    /// An address of ours whose path has the signature in it, where `{key}` stands: addresses relative to it open as well.
+    pub fn signed_within(path: impl Into<String>) -> Self {
+        Self::public(path)
     }
 
     /// An address of ours that opens with a signature alone, which whoever is shown it gets along.

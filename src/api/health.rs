@@ -15,6 +15,7 @@ use crate::consume::Consumers;
 use crate::error::{Code, Error};
 use crate::eventlog::EventLog;
 use crate::gateway::Peer;
+use crate::media::Media;
 use crate::store::Store;
 
 /// A part's state, asked for each report.
@@ -29,6 +30,11 @@ pub struct Health {
     pub metrics: PrometheusHandle,
     /// Opens the metrics to other machines.
     pub metrics_token: Option<Arc<str>>,
+}
+
+/// Uploads are taken; and what becomes of videos.
+pub fn media_probe(media: Media) -> Probe {
+    Arc::new(move || Ok(media.report()))
 }
 
 /// `/livez`, `/readyz`, and `/metrics` unless it has a listener of its own.

@@ -16,7 +16,7 @@ use crate::gateway::ranges::{self, FileBody, Source};
 use crate::gateway::{Body, Caller, ErrorBody, Form, Path, Query, is_form, patch};
 use crate::id::{MediaId, UserId};
 use crate::media::{
-    Content, Description, Focus, Media, MediaEdit, MediaItem, Upload, Wish, pictures,
+    Content, Description, Focus, Media, MediaEdit, MediaItem, Served, Upload, Wish, pictures,
 };
 
 /// The fields in which clients of the original, and its documentation, send files.
@@ -29,6 +29,11 @@ pub(super) fn routes() -> OpenApiRouter<Domains> {
         .routes(routes!(drawn_avatar))
         .routes(routes!(file))
         .routes(routes!(file_by_name))
+        .routes(routes!(ladder))
+        .route(
+            "/media/{id}/hls/{key}/{folder}/{file}",
+            axum::routing::get(ladder_part),
+        )
 }
 
 /// Reads a request that may bring files: a multipart form, or what [`Body`] reads.
@@ -143,6 +148,9 @@ struct MediaReply {
     #[schema(example = true)]
     success: bool,
     media: MediaItem,
+    /// How far its conversion is, from 0 to 1; null when there is nothing to wait for.
+    #[schema(required)]
+    progress: Option<f32>,
 }
 
 /// Upload a picture
@@ -172,12 +180,17 @@ async fn upload(
     let (fields, uploads): (DescriptionFields, _) =
         read_form(&media, request, &mut caller, 1, max_bytes).await?;
     let upload = one_file(uploads)?.described(fields.parse()?);
-    let media = media.add(&caller.actor, upload).await?;
-    let reply = MediaReply {
+    let item = media.add(&caller.actor, upload).await?;
+    let reply = reply(&media, item).await?;
+    Ok((StatusCode::CREATED, reply))
+}
+
+async fn reply(media: &Media, item: MediaItem) -> Result<Json<MediaReply>> {
+    Ok(Json(MediaReply {
         success: true,
-        media,
-    };
-    Ok((StatusCode::CREATED, Json(reply)))
+        progress: media.progress(item.id).await?,
+        media: item,
+    }))
 }
 
 /// The file that a form has to bring.
@@ -238,11 +251,8 @@ async fn get(
     caller: Caller,
     Path(id): Path<MediaId>,
 ) -> Result<Json<MediaReply>> {
-    let media = media.get(&caller.actor, id).await?;
-    Ok(Json(MediaReply {
-        success: true,
-        media,
-    }))
+    let item = media.get(&caller.actor, id).await?;
+    reply(&media, item).await
 }
 
 /// Absent fields stay.
@@ -276,11 +286,8 @@ async fn update(
         focus: body.focus,
         is_sensitive: body.is_sensitive,
     };
-    let media = media.update(&caller.actor, id, edit).await?;
-    Ok(Json(MediaReply {
-        success: true,
-        media,
-    }))
+    let item = media.update(&caller.actor, id, edit).await?;
+    reply(&media, item).await
 }
 
 /// Remove an upload
@@ -422,6 +429,45 @@ fn wants_png(headers: &HeaderMap) -> bool {
     accept.contains("image/png") && !accept.contains("image/svg+xml")
 }
 
+/// A part of a video for changing connections
+///
+/// `hlsUrl` of a video names the first; it names the others (HLS, RFC 8216).
+#[utoipa::path(
+    get, path = "/media/{id}/hls/{key}/{file}", tag = "media",
+    params(
+        ("id" = MediaId, Path), ("key" = String, Path, example = "open"),
+        ("file" = String, Path, example = "master.m3u8"),
+    ),
+    responses(
+        (status = 200, description = "The file.", content_type = "application/vnd.apple.mpegurl"),
+        (status = 206, description = "The parts of it that were asked for.", content_type = "video/mp4"),
+        (status = 304, description = "The client has it."),
+        (status = 412, description = "`precondition_failed`.", body = ErrorBody),
+        (status = 416, description = "`range_not_satisfiable`.", body = ErrorBody),
+    )
+)]
+async fn ladder(
+    State(media): State<Media>,
+    method: Method,
+    headers: HeaderMap,
+    Path((id, key, file)): Path<(MediaId, String, String)>,
+) -> Result<Response> {
+    let served = media.open_ladder(id, &key, &file).await?;
+    Ok(send(&method, &headers, served))
+}
+
+/// The same for what lies in a folder of its own.
+async fn ladder_part(
+    State(media): State<Media>,
+    method: Method,
+    headers: HeaderMap,
+    Path((id, key, folder, file)): Path<(MediaId, String, String, String)>,
+) -> Result<Response> {
+    let name = format!("{folder}/{file}");
+    let served = media.open_ladder(id, &key, &name).await?;
+    Ok(send(&method, &headers, served))
+}
+
 async fn serve(
     media: &Media,
     method: &Method,
@@ -441,7 +487,16 @@ async fn serve(
         takes_webp,
         signature: query.expires.zip(query.signature.as_deref()),
     };
-    let served = media.open(wish).await?;
+    let mut response = send(method, headers, media.open(wish).await?);
+    let is_negotiated = name.is_none_or(|name| !name.contains('.'));
+    if is_negotiated {
+        let value = HeaderValue::from_static("accept");
+        response.headers_mut().append(header::VARY, value);
+    }
+    Ok(response)
+}
+
+fn send(method: &Method, headers: &HeaderMap, served: Served) -> Response {
     let body = FileBody {
         source: match served.content {
             Content::Memory(bytes) => Source::Memory(bytes),
@@ -455,13 +510,7 @@ async fn serve(
             "private, max-age=3600"
         },
     };
-    let mut response = ranges::respond(method, headers, &body);
-    let is_negotiated = name.is_none_or(|name| !name.contains('.'));
-    if is_negotiated {
-        let value = HeaderValue::from_static("accept");
-        response.headers_mut().append(header::VARY, value);
-    }
-    Ok(response)
+    ranges::respond(method, headers, &body)
 }
 
 /// Whether an `Accept` names WebP. A mere `*/*` is not enough: those who cannot show it send that too.

@@ -14,6 +14,7 @@ mod openapi;
 mod paging;
 mod posts;
 mod setup;
+mod tus;
 mod users;
 
 use axum::Router;
@@ -80,6 +81,7 @@ fn described() -> OpenApiRouter<Domains> {
         .merge(posts::routes())
         .merge(comments::routes())
         .merge(media::routes())
+        .merge(tus::routes())
         .merge(notifications::routes())
         .merge(admin::routes())
         .merge(events::routes())

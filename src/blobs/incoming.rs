@@ -19,7 +19,7 @@ const PIECE: usize = 128 * 1024;
 const LOOK_EVERY: u64 = 8 * 1024 * 1024;
 
 /// The beginning of a content, by which its kind is known.
-const HEAD: usize = 4 * 1024;
+const HEAD: usize = 8 * 1024;
 
 /// A content that is being taken in.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ struct Sink {
 
 /// A file that is removed when nobody wants it any more.
 #[derive(Debug)]
-struct Temporary(PathBuf);
+pub(super) struct Temporary(pub(super) PathBuf);
 
 /// A content that is whole and on the disk, under no name yet.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub struct Staged {
     pub size_bytes: u64,
     /// Its beginning.
     pub head: Vec<u8>,
-    path: Temporary,
+    pub(super) path: Temporary,
 }
 
 impl Incoming {

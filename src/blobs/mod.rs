@@ -3,7 +3,8 @@
 //! ```text
 //! <media>/originals/ab/cd/abcd...   as uploaded; never served as it is
 //! <media>/variants/ab/cd/abcd.../   what is served, made from the original; may be deleted at any time
-//! <media>/incoming/                 uploads under way
+//! <media>/incoming/                 uploads under way, and what is being made
+//! <media>/uploads/                  uploads that may go on after a break
 //! ```
 //!
 //! Who needs which content is for the database to know: a content is [kept](Blobs::keep) before the command that says
@@ -11,6 +12,7 @@
 //! stands in the way of its removal, so the two cannot race.
 
 mod incoming;
+mod partial;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -30,6 +32,7 @@ use crate::error::{Code, Error, Result};
 use crate::random;
 
 pub use incoming::{Incoming, Staged};
+pub use partial::{Appending, Partial};
 
 /// The BLAKE3 hash of a content: its name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +59,24 @@ pub struct Pin {
     hash: BlobHash,
 }
 
+/// A directory to work in.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left of it goes at the next start.
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
 /// The right to remove a content, while nobody keeps it.
 struct Claim<'a> {
     inner: &'a Inner,
@@ -70,7 +91,12 @@ impl Blobs {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        for part in [incoming, dir.join("originals"), dir.join("variants")] {
+        for part in [
+            incoming,
+            dir.join("originals"),
+            dir.join("variants"),
+            dir.join("uploads"),
+        ] {
             make_dir(&part)?;
         }
         Ok(Self {
@@ -139,6 +165,26 @@ impl Blobs {
         })
     }
 
+    /// Takes over a file that was made of a content, from a [scratch](Self::scratch) directory. Blocks.
+    pub fn adopt_variant(&self, hash: BlobHash, name: &str, made: &Path) -> Result<()> {
+        let path = self.variant(hash, name);
+        let dir = path.parent().unwrap_or(&self.inner.dir);
+        let adopt = || {
+            make_dir(dir)?;
+            File::open(made)?.sync_all()?;
+            fs::rename(made, &path)?;
+            sync_dir(dir)
+        };
+        adopt().map_err(io)
+    }
+
+    /// A directory to work in, gone when it is dropped. Blocks.
+    pub fn scratch(&self) -> Result<Scratch> {
+        let path = self.inner.dir.join("incoming").join(random::token()?);
+        make_dir(&path).map_err(io)?;
+        Ok(Scratch(path))
+    }
+
     /// Removes a content and all that was made of it, unless somebody keeps it just now, which is false. `forget` is to
     /// make sure, and to note, that nobody uses it; it says whether that is so. Blocks.
     pub fn remove(&self, hash: BlobHash, forget: impl FnOnce() -> Result<bool>) -> Result<bool> {
@@ -175,7 +221,10 @@ impl Blobs {
             .filter_map(|file| BlobHash::from_hex(file.file_name().to_str()?))
     }
 
-    fn pin(&self, hash: BlobHash) -> Result<Pin> {
+    /// Keeps a content that is there from being removed.
+    ///
+    /// Errors: `overloaded` while it is being removed.
+    pub fn pin(&self, hash: BlobHash) -> Result<Pin> {
         let mut pins = lock(&self.inner.pins);
         let count = pins.entry(hash).or_insert(Some(0));
         let Some(count) = count else {

@@ -239,6 +239,12 @@ section! {
         queue_capacity: u32 = 64;
         /// Memory for small files that are asked for often, in MiB.
         cache_mib: u32 = 16;
+        /// The program that converts videos: `auto` for the one in the `PATH` if there is one, `off` for none, or where it is.
+        ffmpeg: String = "auto".to_owned();
+        /// The longest video or recording, in seconds.
+        max_video_seconds: u32 = 600;
+        /// Memory for one conversion, in MiB.
+        video_memory_mib: u32 = 2_048;
         /// How long an upload may take in all, in seconds.
         upload_timeout_s: u32 = 3_600;
         /// How long a client may pause within an upload, in seconds.

@@ -50,7 +50,9 @@ impl Cors {
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(
-                "x-request-id, retry-after, ratelimit-limit, ratelimit-remaining, ratelimit-reset, etag, x-user-payload",
+                "x-request-id, retry-after, ratelimit-limit, ratelimit-remaining, ratelimit-reset, etag, x-user-payload, \
+                 location, media-id, tus-resumable, tus-version, tus-extension, tus-max-size, tus-checksum-algorithm, \
+                 upload-offset, upload-length, upload-expires",
             ),
         );
     }
@@ -70,11 +72,12 @@ pub(super) fn preflight() -> Response<Body> {
     for (name, value) in [
         (
             header::ACCESS_CONTROL_ALLOW_METHODS,
-            "GET, POST, PUT, DELETE, PATCH, OPTIONS",
+            "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS",
         ),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "Authorization, Content-Type, X-Requested-With, Idempotency-Key, If-None-Match, X-Request-Id",
+            "Authorization, Content-Type, X-Requested-With, Idempotency-Key, If-None-Match, X-Request-Id, Range, \
+             Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Checksum",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "1728000"),
     ] {
@@ -88,6 +91,10 @@ pub(super) fn preflight() -> Response<Body> {
 /// The answer to any other `OPTIONS`, from the one that the routes gave, which know none: a 405 names the methods of the
 /// path. `is_api` when the path is under the API's prefixes, where the contract wants 204 whether it is known or not.
 pub(super) fn options(answer: Response<Body>, is_api: bool) -> Response<Body> {
+    // A route that has something to say itself.
+    if answer.status().is_success() {
+        return answer;
+    }
     let allowed = answer
         .headers()
         .get(header::ALLOW)

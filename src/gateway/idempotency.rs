@@ -106,7 +106,8 @@ async fn prepare(edge: &Edge, request: Request, user_id: UserId) -> Result<(Requ
         .get::<BodyLimits>()
         .map_or(0, |limits| limits.text);
     // A form with files is read as it arrives, and the rest of the fingerprint is added then.
-    let brings_files = takes_files(request.method(), request.uri().path()) && is_form(&request);
+    let brings_files = takes_files(request.method(), request.uri().path())
+        && (is_form(&request) || request.method() == Method::PATCH);
     let (mut parts, mut body) = request.into_parts();
     let read = if brings_files {
         Bytes::new()

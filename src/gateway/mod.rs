@@ -280,7 +280,8 @@ impl Edge {
                 text: shared.max_json_bytes,
             });
             let takes_files = paths::takes_files(request.method(), request.uri().path());
-            let patience = if takes_files && is_form(&request) {
+            let is_text = !is_form(&request) && request.method() != Method::PATCH;
+            let patience = if takes_files && !is_text {
                 shared.upload_timeout
             } else {
                 shared.timeout

@@ -20,13 +20,14 @@ pub(super) fn is_api(path: &str) -> bool {
     is_under(API) || first.is_some_and(|first| PREFIXES.contains(&first))
 }
 
-/// Whether a route takes files. Their forms are read as they arrive, and may take long.
+/// Whether a route takes files. They are read as they arrive, and may take long.
 pub(super) fn takes_files(method: &Method, path: &str) -> bool {
     let Some(path) = path.strip_prefix(API) else {
         return false;
     };
     match *method {
         Method::POST => matches!(path, "/posts" | "/media"),
+        Method::PATCH => path.starts_with("/media/uploads/"),
         Method::PUT => matches!(path, "/users/profile/avatar" | "/users/profile/banner"),
         _ => false,
     }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Focus, Holder, Kind, MAX_PER_POST, MediaItem, Room, sql};
+use super::{Conversion, Facts, Focus, Holder, Kind, MAX_PER_POST, MediaItem, Room, sql};
 use crate::blobs::BlobHash;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
@@ -22,6 +22,8 @@ pub struct NewMedia {
     pub alt: Option<String>,
     pub focus: Focus,
     pub is_sensitive: bool,
+    /// Whether it is to be made into what browsers play.
+    pub needs_conversion: bool,
     /// How much room there is; here, because configurations differ.
     pub room: Room,
     pub at: Timestamp,
@@ -39,7 +41,7 @@ pub fn insert(tx: &WriteTx<'_>, new: &NewMedia) -> Result<()> {
         return Err(Error::new(Code::QuotaExceeded));
     }
     let size_bytes = i64::try_from(new.size_bytes).map_err(Error::internal)?;
-    if sql::use_blob(tx, new.hash, new.size_bytes)? {
+    if sql::use_blob(tx, new)? {
         let total = sql::total_bytes(tx)?.saturating_add(new.size_bytes);
         if new.room.cap_bytes.is_some_and(|cap| total > cap) {
             return Err(Error::new(Code::StorageFull)
@@ -48,7 +50,9 @@ pub fn insert(tx: &WriteTx<'_>, new: &NewMedia) -> Result<()> {
         sql::add_total(tx, size_bytes)?;
     }
     sql::add_usage(tx, new.owner_id, size_bytes)?;
-    sql::insert(tx, new)
+    sql::insert(tx, new)?;
+    changed(tx, new.id);
+    Ok(())
 }
 
 /// Gives a holder these uploads, in this order, after those that it has. They have to be its author's own, and free.
@@ -199,6 +203,26 @@ impl Command for PruneMedia {
             remove(tx, stub, self.at)?;
         }
         Ok(loose.len())
+    }
+}
+
+/// Notes how far a content is on its way into what browsers play.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetConversion {
+    pub hash: BlobHash,
+    pub state: Conversion,
+}
+
+impl Command for SetConversion {
+    const NAME: &'static str = "media.set_conversion";
+    type Output = ();
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
+        sql::set_conversion(tx, self.hash, self.state)?;
+        for id in sql::of_hash(tx, self.hash)? {
+            changed(tx, id);
+        }
+        Ok(())
     }
 }
 

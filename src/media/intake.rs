@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt};
 use tracing::warn;
 
+use super::container::{self, Container};
 use super::pictures::{self, Encoding, Format, Picture, PictureError};
 use super::pool::Rest;
 use super::variants::{self, Form, Size, Variant, WIDTHS};
@@ -23,10 +24,10 @@ use crate::error::{Code, Error, FieldError, Result};
 use crate::tasks;
 
 /// Bytes by which a content is known.
-const ENOUGH: usize = 64;
+const ENOUGH: usize = container::SNIFF_BYTES;
 
 /// The narrowest, which is there before a post is answered.
-const FIRST: u32 = WIDTHS[0];
+pub(super) const FIRST: u32 = WIDTHS[0];
 
 /// What its owner says of an upload, checked.
 #[derive(Clone, Debug, Default)]
@@ -56,9 +57,15 @@ impl Description {
 #[derive(Debug)]
 pub struct Upload {
     staged: Staged,
-    kind: Kind,
-    format: Format,
+    format: Recognised,
     description: Description,
+}
+
+/// What a content is by its beginning.
+#[derive(Clone, Copy, Debug)]
+enum Recognised {
+    Picture(Format),
+    Film(Container),
 }
 
 /// A content that is known and kept, at least while this stands.
@@ -68,6 +75,7 @@ pub struct Received {
     pub(super) size_bytes: u64,
     pub(super) facts: Facts,
     pub(super) description: Description,
+    pub(super) needs_conversion: bool,
     _pin: Pin,
 }
 
@@ -112,7 +120,7 @@ impl Media {
                 }
                 known = Some(self.recognise(incoming.head(), declared)?);
             }
-            if let Some((_, _, max_bytes)) = known
+            if let Some((_, max_bytes)) = known
                 && incoming.size_bytes() > max_bytes
             {
                 return Err(Error::new(Code::FileTooLarge));
@@ -121,27 +129,48 @@ impl Media {
                 break;
             }
         }
-        let (kind, format, _) = known.ok_or(Code::EmptyFile)?;
+        let (format, _) = known.ok_or(Code::EmptyFile)?;
         Ok(Upload {
             staged: incoming.finish().await?,
-            kind,
             format,
             description: Description::default(),
         })
     }
 
     /// What a content is by its beginning, and how large that may be.
-    fn recognise(&self, head: &[u8], declared: Option<&str>) -> Result<(Kind, Format, u64)> {
-        let format = pictures::sniff(head).ok_or(Code::UnsupportedFile)?;
-        let is_belied = declared.is_some_and(|declared| {
-            ["video/", "audio/", "text/"]
-                .iter()
-                .any(|other| declared.starts_with(other))
-        });
+    fn recognise(&self, head: &[u8], declared: Option<&str>) -> Result<(Recognised, u64)> {
+        let options = &self.shared.options;
+        let (recognised, max_bytes) = if let Some(format) = pictures::sniff(head) {
+            (Recognised::Picture(format), options.max_picture_bytes)
+        } else if let Some(container) = container::sniff(head) {
+            (Recognised::Film(container), options.max_video_bytes)
+        } else {
+            return Err(Error::new(Code::UnsupportedFile));
+        };
+        // Recordings call themselves videos and the other way round; what else claims to be a text or a picture lies.
+        let others: &[&str] = match recognised {
+            Recognised::Picture(_) => &["video/", "audio/", "text/"],
+            Recognised::Film(_) => &["image/", "text/"],
+        };
+        let is_belied =
+            declared.is_some_and(|declared| others.iter().any(|other| declared.starts_with(other)));
         if is_belied {
             return Err(Error::new(Code::MismatchedFile));
         }
-        Ok((Kind::Image, format, self.shared.options.max_picture_bytes))
+        Ok((recognised, max_bytes))
+    }
+
+    /// The same of a file that has arrived already.
+    pub(super) fn recognised(&self, staged: Staged, declared: Option<&str>) -> Result<Upload> {
+        let (format, max_bytes) = self.recognise(&staged.head, declared)?;
+        if staged.size_bytes > max_bytes {
+            return Err(Error::new(Code::FileTooLarge));
+        }
+        Ok(Upload {
+            staged,
+            format,
+            description: Description::default(),
+        })
     }
 
     /// Takes several in, all at once. When one is refused, nothing is left of the others.
@@ -176,21 +205,28 @@ impl Media {
     pub async fn take_in(&self, upload: Upload) -> Result<Received> {
         let Upload {
             staged,
-            kind,
             format,
             description,
         } = upload;
         let (hash, size_bytes) = (staged.hash, staged.size_bytes);
-        debug_assert_eq!(kind, Kind::Image, "the only kind that is recognised");
         let known = self.shared.store.read(move |tx| sql::find_facts(tx, hash));
-        let (facts, pin) = if let Some(facts) = known.await? {
+        let (facts, needs_conversion, pin) = if let Some(facts) = known.await? {
             // Somebody brought the same before: all is done, but for the claim on it.
             let blobs = self.shared.blobs.clone();
-            (facts, tasks::blocking(move || blobs.keep(staged)).await?)
+            // Whether it is converted was decided then.
+            let pin = tasks::blocking(move || blobs.keep(staged)).await?;
+            (facts, false, pin)
         } else {
             let blobs = self.shared.blobs.clone();
             let limits = variants::limits(&self.shared.options);
-            let work = move || work_on(&blobs, staged, format, &limits);
+            let films = self.shared.films.clone();
+            let work = move || match format {
+                Recognised::Picture(format) => work_on(&blobs, staged, format, &limits),
+                Recognised::Film(container) => {
+                    let known = films.work_on(&blobs, staged, container, &limits)?;
+                    Ok((known, None))
+                }
+            };
             self.shared.pool.run(work).await?
         };
         Ok(Received {
@@ -198,6 +234,7 @@ impl Media {
             size_bytes,
             facts,
             description,
+            needs_conversion,
             _pin: pin,
         })
     }
@@ -210,7 +247,7 @@ fn work_on(
     staged: Staged,
     format: Format,
     limits: &pictures::Limits,
-) -> Result<((Facts, Pin), Option<Rest>)> {
+) -> Result<((Facts, bool, Pin), Option<Rest>)> {
     let open = || {
         File::open(staged.path())
             .map(BufReader::new)
@@ -227,6 +264,7 @@ fn work_on(
         height: Some(picture.height()),
         duration_ms: None,
         is_animated: facts.is_animated,
+        plays: true,
         thumbhash: Some(STANDARD.encode(picture.thumbhash())),
         color: Some(format!("#{red:02x}{green:02x}{blue:02x}")),
     };
@@ -255,10 +293,10 @@ fn work_on(
             warn!(error = %error, causes = error.causes(), "Some sizes of a picture could not be made");
         }
     });
-    Ok(((known, pin), Some(later)))
+    Ok(((known, false, pin), Some(later)))
 }
 
-fn put(
+pub(super) fn put(
     blobs: &Blobs,
     hash: BlobHash,
     rendered: &[pictures::Rendered],

@@ -1,6 +1,7 @@
 //! Pictures, video and audio: taken in, made into what is served, and served.
 //!
-//! * `intake`: from bytes on the wire to a content that is known and kept;
+//! * `intake`, `resumable`: from bytes on the wire to a content that is known and kept;
+//! * [`container`], [`ffmpeg`], `films`, `convert`: what plays, and making it play everywhere;
 //! * [`pictures`]: decoding, resizing, encoding, with nothing but bytes in and out;
 //! * `variants`: what there is of a picture, and under which names;
 //! * `pool`: the threads for all that;
@@ -12,9 +13,14 @@
 //! domain of the holder says so by [`attach`] and [`publish`], in its own commands.
 
 mod commands;
+pub mod container;
+mod convert;
+pub mod ffmpeg;
+mod films;
 mod intake;
 pub mod pictures;
 mod pool;
+mod resumable;
 mod serving;
 pub mod sql;
 mod sweep;
@@ -41,10 +47,11 @@ use crate::tasks::Tasks;
 use crate::text;
 
 pub use commands::{
-    AddMedia, ForgetBlob, NewMedia, PruneMedia, RemoveMedia, UpdateMedia, attach, insert, publish,
-    release,
+    AddMedia, ForgetBlob, NewMedia, PruneMedia, RemoveMedia, SetConversion, UpdateMedia, attach,
+    insert, publish, release,
 };
 pub use intake::{Description, Received, Upload};
+pub use resumable::{Resumable, ResumableDraft};
 pub use serving::{Content, Served, Wish};
 
 /// Files of one post at most.
@@ -69,6 +76,32 @@ pub enum Kind {
     Video,
     /// A recording.
     Audio,
+}
+
+/// How far a content is on its way into what browsers play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Conversion {
+    /// It needs none.
+    None,
+    /// Not there yet.
+    Waiting,
+    /// There.
+    Done,
+    /// It could not be converted, and is served as it is, if browsers play that.
+    Failed,
+}
+
+/// Whether an upload is ready to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It is.
+    Ready,
+    /// It is being converted.
+    Processing,
+    /// It could not be converted.
+    Failed,
 }
 
 /// The point of a picture that should stay in sight when it is cropped.
@@ -115,8 +148,16 @@ pub struct MediaItem {
     pub is_sensitive: bool,
     /// Whether it moves.
     pub is_animated: bool,
-    /// The same, smaller; narrowest first.
+    /// The same, smaller; narrowest first. Of a video: of its poster.
     pub variants: Vec<VariantLink>,
+    /// A picture of a video, where there is one.
+    #[schema(required)]
+    pub poster_url: Option<Link>,
+    /// A video in several sizes for changing connections (HLS), once it is converted.
+    #[schema(required)]
+    pub hls_url: Option<Link>,
+    /// Whether it is ready to be shown.
+    pub status: Status,
     /// Its size as uploaded, in bytes.
     pub size_bytes: u64,
     /// When it was uploaded.
@@ -138,12 +179,14 @@ pub struct VariantLink {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub kind: Kind,
-    /// `jpeg`, `png`, `gif`, `webp`.
+    /// `jpeg`, `png`, `gif`, `webp`; the usual extension of a video or recording.
     pub format: String,
     pub width: Option<u32>,
     pub height: Option<u32>,
     pub duration_ms: Option<u64>,
     pub is_animated: bool,
+    /// Whether browsers play it as it is.
+    pub plays: bool,
     /// In Base64.
     pub thumbhash: Option<String>,
     /// `#rrggbb`.
@@ -165,6 +208,7 @@ struct Stored {
     is_public: bool,
     size_bytes: u64,
     created_at: Timestamp,
+    conversion: Conversion,
 }
 
 impl MediaItem {
@@ -176,8 +220,10 @@ impl MediaItem {
                 Link::signed(path)
             }
         };
-        let variants = match (stored.kind, stored.width, stored.height) {
-            (Kind::Image, Some(width), Some(height)) => variants::smaller_than(width)
+        // A video without a likeness has no poster.
+        let has_picture = stored.kind == Kind::Image || stored.thumbhash.is_some();
+        let variants = match (has_picture, stored.width, stored.height) {
+            (true, Some(width), Some(height)) => variants::smaller_than(width)
                 .map(|narrow| VariantLink {
                     width: narrow,
                     height: variants::height_of(narrow, width, height),
@@ -200,6 +246,22 @@ impl MediaItem {
             is_sensitive: stored.is_sensitive,
             is_animated: stored.is_animated,
             variants,
+            poster_url: (stored.kind == Kind::Video && has_picture)
+                .then(|| link(format!("/media/{id}/1280"))),
+            hls_url: (stored.kind == Kind::Video && stored.conversion == Conversion::Done).then(
+                || {
+                    if stored.is_public {
+                        Link::public(format!("/media/{id}/hls/open/master.m3u8"))
+                    } else {
+                        Link::signed_within(format!("/media/{id}/hls/{{key}}/master.m3u8"))
+                    }
+                },
+            ),
+            status: match stored.conversion {
+                Conversion::None | Conversion::Done => Status::Ready,
+                Conversion::Waiting => Status::Processing,
+                Conversion::Failed => Status::Failed,
+            },
             size_bytes: stored.size_bytes,
             created_at: stored.created_at,
         }
@@ -269,6 +331,9 @@ struct Shared {
     making: variants::Making,
     shelf: serving::Shelf,
     signer: Signer,
+    films: films::Films,
+    busy: resumable::Busy,
+    progress: Arc<convert::Progress>,
 }
 
 /// Adds the domain's commands.
@@ -277,6 +342,7 @@ pub fn register(registry: &mut Registry) {
     registry.add::<UpdateMedia>();
     registry.add::<RemoveMedia>();
     registry.add::<PruneMedia>();
+    registry.add::<SetConversion>();
     registry.add::<ForgetBlob>();
 }
 
@@ -295,14 +361,20 @@ impl Media {
             .clone()
             .unwrap_or_else(|| data_dir.join("media"));
         let reserve_bytes = options.reserve_bytes;
+        let ffmpeg = options.ffmpeg.clone();
         let blobs = crate::tasks::blocking(move || {
             let guard = DiskGuard::for_uploads(&dir, reserve_bytes);
-            Blobs::open(&dir, guard).map_err(Error::internal)
+            let blobs = Blobs::open(&dir, guard).map_err(Error::internal)?;
+            Ok((blobs, films::find(&ffmpeg)?))
         });
+        let (blobs, ffmpeg) = blobs.await?;
         let minutes = u64::from(options.signed_minutes);
         let media = Self {
             shared: Arc::new(Shared {
-                blobs: blobs.await?,
+                busy: resumable::Busy::default(),
+                progress: Arc::default(),
+                films: films::Films::new(ffmpeg, options, tasks.stopping().clone()),
+                blobs,
                 pool: pool::Pool::start(options)?,
                 making: variants::Making::default(),
                 shelf: serving::Shelf::new(options, &store),
@@ -313,6 +385,7 @@ impl Media {
             }),
         };
         media.keep_clean(tasks);
+        media.keep_converting(tasks);
         Ok(media)
     }
 
@@ -330,6 +403,16 @@ impl Media {
         self.shared.pool.run(work).await
     }
 
+    /// What is said of this part in the health report.
+    pub fn report(&self) -> serde_json::Value {
+        let films = &self.shared.films;
+        let videos = match &films.ffmpeg {
+            Some(ffmpeg) => format!("converted by {}", ffmpeg.version()),
+            None => "served as they are; those that browsers do not play are refused".to_owned(),
+        };
+        serde_json::json!({ "state": "running", "videos": videos })
+    }
+
     /// How long a client may pause within an upload.
     pub fn pause(&self) -> Duration {
         Duration::from_secs(self.shared.options.upload_pause_s.into())
@@ -337,7 +420,9 @@ impl Media {
 
     /// The largest form with one file, in bytes.
     pub fn max_form_bytes(&self) -> u64 {
-        self.shared.options.max_picture_bytes.saturating_add(FORM)
+        let options = &self.shared.options;
+        let largest = options.max_picture_bytes.max(options.max_video_bytes);
+        largest.saturating_add(FORM)
     }
 
     /// What one person's uploads may take, in bytes; none for no limit.
@@ -430,6 +515,7 @@ impl Media {
             alt: received.description.alt.clone(),
             focus: received.description.focus,
             is_sensitive: received.description.is_sensitive,
+            needs_conversion: received.needs_conversion,
             room: Room {
                 quota_bytes: limit(self.shared.options.quota_bytes),
                 cap_bytes: limit(self.shared.options.cap_bytes),

@@ -3,14 +3,18 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use metrics::counter;
+use tokio::sync::Notify;
 
+use super::container::Container;
+use super::convert::{FILM, LADDER, SOUND};
 use super::variants::{Form, Size, Variant, WIDTHS};
-use super::{Kind, Media, sql};
+use super::{Conversion, Kind, Media, SetConversion, sql};
 use crate::blobs::BlobHash;
 use crate::clock::Timestamp;
 use crate::config;
@@ -64,6 +68,8 @@ pub(super) struct Shelf {
     small: moka::sync::Cache<Key, Bytes>,
     /// Counts what was forgotten: what was read before that is not to be remembered after it.
     changes: Arc<AtomicU64>,
+    /// Wakes those who wait for something to change.
+    pub(super) news: Arc<Notify>,
 }
 
 /// A file: content, size and form, and for what is cropped, around which spot.
@@ -73,12 +79,14 @@ impl Shelf {
     pub(super) fn new(options: &config::Media, store: &Store) -> Self {
         let rows: moka::sync::Cache<MediaId, Arc<sql::File>> = moka::sync::Cache::new(ROWS);
         let changes = Arc::new(AtomicU64::new(0));
-        let (known, counter) = (rows.clone(), Arc::clone(&changes));
+        let news = Arc::new(Notify::new());
+        let (known, counter, bell) = (rows.clone(), Arc::clone(&changes), Arc::clone(&news));
         store.observe(Box::new(move |events| {
             for committed in events {
                 if let Event::MediaChanged { media_id } = &committed.event {
                     counter.fetch_add(1, Ordering::SeqCst);
                     known.invalidate(media_id);
+                    bell.notify_one();
                 }
             }
         }));
@@ -86,6 +94,7 @@ impl Shelf {
         Self {
             rows,
             changes,
+            news,
             small: moka::sync::Cache::builder()
                 .max_capacity(bytes)
                 .weigher(|_key, bytes: &Bytes| u32::try_from(bytes.len() + 128).unwrap_or(u32::MAX))
@@ -103,8 +112,8 @@ impl Media {
         if !file.is_public {
             self.check_signature(wish)?;
         }
-        if file.kind != Kind::Image {
-            return Err(Error::new(Code::MediaNotFound));
+        if file.kind != Kind::Image && wish.name.is_none() {
+            return self.open_film(&file).await;
         }
         let variant = variant(&file, wish).ok_or(Code::MediaNotFound)?;
         let name = variant.file_name(file.focus);
@@ -113,6 +122,94 @@ impl Media {
             content: self.read(&file, variant, &name).await?,
             media_type: variant.form.media_type(),
             etag,
+            is_public: file.is_public,
+        })
+    }
+
+    /// A film or a recording, in the form that every browser plays as soon as there is one.
+    async fn open_film(&self, file: &sql::File) -> Result<Served> {
+        let hash = file.hash;
+        if file.conversion == Conversion::Done {
+            let (name, media_type) = if file.kind == Kind::Video {
+                (FILM, "video/mp4")
+            } else {
+                (SOUND, "audio/mp4")
+            };
+            if let Some(content) = self
+                .read_file(self.shared.blobs.variant(hash, name))
+                .await?
+            {
+                return Ok(Served {
+                    content,
+                    media_type,
+                    etag: format!("\"{:.16}-{name}\"", hash.to_string()),
+                    is_public: file.is_public,
+                });
+            }
+            // It is derived, and was lost: it can be made again.
+            let state = Conversion::Waiting;
+            let again = SetConversion { hash, state };
+            self.shared.store.submit(again).await?;
+        }
+        if !file.plays {
+            return Err(match file.conversion {
+                Conversion::Failed => Error::new(Code::BrokenFile),
+                _ => Error::new(Code::MediaProcessing).with_retry_after(5),
+            });
+        }
+        let content = self.read_file(self.shared.blobs.original(hash)).await?;
+        Ok(Served {
+            content: content.ok_or(Code::MediaNotFound)?,
+            media_type: media_type(&file.format),
+            etag: format!("\"{:.16}-original\"", hash.to_string()),
+            // There will be another form of it.
+            is_public: file.is_public && file.conversion != Conversion::Waiting,
+        })
+    }
+
+    /// A part of a film for changing connections. `key` is `open`, or a signature.
+    ///
+    /// Errors: `media_not_found`; `invalid_signature` where it is not public.
+    pub async fn open_ladder(&self, id: MediaId, key: &str, name: &str) -> Result<Served> {
+        let file = self.find_file(id).await?;
+        if !file.is_public {
+            let signature = key
+                .split_once('-')
+                .and_then(|(expires, signature)| Some((expires.parse().ok()?, signature)));
+            self.check_signature(Wish {
+                id,
+                name: None,
+                takes_webp: false,
+                signature,
+            })?;
+        }
+        let is_plain = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('.')
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))
+        };
+        let is_name = name.split('/').count() <= 2 && name.split('/').all(is_plain);
+        let media_type = match name.rsplit_once('.') {
+            Some((_, "m3u8")) => "application/vnd.apple.mpegurl",
+            Some((_, "mp4" | "m4s")) => "video/mp4",
+            Some((_, "ts")) => "video/mp2t",
+            _ => return Err(Error::new(Code::MediaNotFound)),
+        };
+        if !is_name || file.conversion != Conversion::Done {
+            return Err(Error::new(Code::MediaNotFound));
+        }
+        let path = self.shared.blobs.variant(file.hash, LADDER).join(name);
+        let content = self.read_file(path).await?.ok_or(Code::MediaNotFound)?;
+        Ok(Served {
+            content,
+            media_type,
+            etag: format!(
+                "\"{:.16}-{}\"",
+                file.hash.to_string(),
+                name.replace('/', "-")
+            ),
             is_public: file.is_public,
         })
     }
@@ -128,7 +225,7 @@ impl Media {
         }
     }
 
-    async fn find_file(&self, id: MediaId) -> Result<Arc<sql::File>> {
+    pub(super) async fn find_file(&self, id: MediaId) -> Result<Arc<sql::File>> {
         let shelf = &self.shared.shelf;
         if let Some(file) = shelf.rows.get(&id) {
             return Ok(file);
@@ -157,12 +254,13 @@ impl Media {
             return Ok(Content::Memory(bytes));
         }
         counter!("socialhub_media_cache_total", "outcome" => "miss").increment(1);
-        let there = self.read_file(file.hash, name).await?;
+        let path = self.shared.blobs.variant(file.hash, name);
+        let there = self.read_file(path.clone()).await?;
         let content = if let Some(content) = there {
             content
         } else {
             self.make_variant(file, variant, name).await?;
-            let made = self.read_file(file.hash, name).await?;
+            let made = self.read_file(path).await?;
             made.ok_or(Code::MediaNotFound)?
         };
         if let Content::Memory(bytes) = &content {
@@ -171,8 +269,7 @@ impl Media {
         Ok(content)
     }
 
-    async fn read_file(&self, hash: BlobHash, name: &str) -> Result<Option<Content>> {
-        let path = self.shared.blobs.variant(hash, name);
+    async fn read_file(&self, path: PathBuf) -> Result<Option<Content>> {
         tasks::blocking(move || {
             let mut file = match File::open(&path) {
                 Ok(file) => file,
@@ -190,6 +287,22 @@ impl Media {
         })
         .await
     }
+}
+
+/// The media type of an original by its usual extension.
+fn media_type(extension: &str) -> &'static str {
+    [
+        Container::Mp4,
+        Container::M4a,
+        Container::WebM,
+        Container::Ogg,
+        Container::Mp3,
+        Container::Wav,
+        Container::Flac,
+    ]
+    .into_iter()
+    .find(|container| container.extension() == extension)
+    .map_or("application/octet-stream", Container::mime)
 }
 
 #[expect(

@@ -4,7 +4,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Row, named_params};
 
 use super::commands::NewMedia;
-use super::{Focus, Holder, Kind, MediaItem, Stored};
+use super::{Conversion, Focus, Holder, Kind, MediaItem, Stored};
 use crate::blobs::BlobHash;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -15,8 +15,9 @@ use crate::store::{ReadTx, WriteTx};
 /// A [`MediaItem`].
 const ITEM: &str = "
     SELECT m.id, m.holder_id, m.kind, m.width, m.height, m.duration_ms, m.is_animated, m.thumbhash, m.color, m.alt,
-           m.focus_x, m.focus_y, m.is_sensitive, m.is_public, m.size_bytes, m.created_at
-    FROM media AS m";
+           m.focus_x, m.focus_y, m.is_sensitive, m.is_public, m.size_bytes, m.created_at, b.conversion
+    FROM media AS m
+    JOIN blobs AS b ON b.hash = m.hash";
 
 fn item(row: &Row<'_>) -> rusqlite::Result<MediaItem> {
     Ok(MediaItem::new(
@@ -38,6 +39,7 @@ fn item(row: &Row<'_>) -> rusqlite::Result<MediaItem> {
             is_public: row.get("is_public")?,
             size_bytes: row.get("size_bytes")?,
             created_at: row.get("created_at")?,
+            conversion: row.get("conversion")?,
         },
     ))
 }
@@ -47,9 +49,11 @@ pub fn of_posts(tx: &ReadTx<'_>, posts: &[i64]) -> Result<Vec<(i64, MediaItem)>>
     let ids = serde_json::to_string(posts).map_err(Error::internal)?;
     let mut rows = tx.all(
         "SELECT m.id, m.holder_id, m.kind, m.width, m.height, m.duration_ms, m.is_animated, m.thumbhash, m.color,
-                m.alt, m.focus_x, m.focus_y, m.is_sensitive, m.is_public, m.size_bytes, m.created_at, m.position
+                m.alt, m.focus_x, m.focus_y, m.is_sensitive, m.is_public, m.size_bytes, m.created_at, m.position,
+                b.conversion
          FROM json_each(:ids) AS wanted
-         JOIN media AS m ON m.holder = 1 AND m.holder_id = wanted.value",
+         JOIN media AS m ON m.holder = 1 AND m.holder_id = wanted.value
+         JOIN blobs AS b ON b.hash = m.hash",
         named_params! { ":ids": ids },
         |row| {
             let position: i64 = row.get("position")?;
@@ -95,14 +99,17 @@ pub(super) struct File {
     pub(super) is_animated: bool,
     pub(super) focus: Focus,
     pub(super) is_public: bool,
+    pub(super) plays: bool,
+    pub(super) conversion: Conversion,
 }
 
 /// A file by the id in its address.
 pub(super) fn find_file(tx: &ReadTx<'_>, id: MediaId) -> Result<Option<File>> {
     tx.optional(
-        "SELECT hash, kind, format, is_animated, focus_x, focus_y, is_public
-         FROM media
-         WHERE id = :id",
+        "SELECT m.hash, m.kind, m.format, m.is_animated, m.focus_x, m.focus_y, m.is_public, m.plays, b.conversion
+         FROM media AS m
+         JOIN blobs AS b ON b.hash = m.hash
+         WHERE m.id = :id",
         named_params! { ":id": id },
         |row| {
             Ok(File {
@@ -115,6 +122,8 @@ pub(super) fn find_file(tx: &ReadTx<'_>, id: MediaId) -> Result<Option<File>> {
                     y: row.get("focus_y")?,
                 },
                 is_public: row.get("is_public")?,
+                plays: row.get("plays")?,
+                conversion: row.get("conversion")?,
             })
         },
     )
@@ -123,7 +132,7 @@ pub(super) fn find_file(tx: &ReadTx<'_>, id: MediaId) -> Result<Option<File>> {
 /// What is known of a content that somebody has uploaded before.
 pub(super) fn find_facts(tx: &ReadTx<'_>, hash: BlobHash) -> Result<Option<super::Facts>> {
     tx.optional(
-        "SELECT kind, format, width, height, duration_ms, is_animated, thumbhash, color
+        "SELECT kind, format, width, height, duration_ms, is_animated, plays, thumbhash, color
          FROM media
          WHERE hash = :hash
          LIMIT 1",
@@ -136,6 +145,7 @@ pub(super) fn find_facts(tx: &ReadTx<'_>, hash: BlobHash) -> Result<Option<super
                 height: row.get("height")?,
                 duration_ms: row.get("duration_ms")?,
                 is_animated: row.get("is_animated")?,
+                plays: row.get("plays")?,
                 thumbhash: row.get("thumbhash")?,
                 color: row.get("color")?,
             })
@@ -205,18 +215,18 @@ pub(super) fn loose(tx: &ReadTx<'_>, before: Timestamp, limit: u32) -> Result<Ve
 pub(super) fn insert(tx: &WriteTx<'_>, new: &NewMedia) -> Result<()> {
     tx.execute(
         "INSERT INTO media (
-             id, owner_id, hash, kind, format, size_bytes, width, height, duration_ms, is_animated, thumbhash, color,
-             alt, focus_x, focus_y, is_sensitive, holder, position, is_public, created_at
+             id, owner_id, hash, kind, format, size_bytes, width, height, duration_ms, is_animated, plays, thumbhash,
+             color, alt, focus_x, focus_y, is_sensitive, holder, position, is_public, created_at
          )
          VALUES (
              :id, :owner_id, :hash, :kind, :format, :size_bytes, :width, :height, :duration_ms, :is_animated,
-             :thumbhash, :color, :alt, :focus_x, :focus_y, :is_sensitive, 0, 0, 0, :at
+             :plays, :thumbhash, :color, :alt, :focus_x, :focus_y, :is_sensitive, 0, 0, 0, :at
          )",
         named_params! {
             ":id": new.id, ":owner_id": new.owner_id, ":hash": new.hash, ":kind": new.facts.kind,
             ":format": new.facts.format, ":size_bytes": new.size_bytes, ":width": new.facts.width,
             ":height": new.facts.height, ":duration_ms": new.facts.duration_ms,
-            ":is_animated": new.facts.is_animated, ":thumbhash": new.facts.thumbhash, ":color": new.facts.color,
+            ":is_animated": new.facts.is_animated, ":plays": new.facts.plays, ":thumbhash": new.facts.thumbhash, ":color": new.facts.color,
             ":alt": new.alt, ":focus_x": new.focus.x, ":focus_y": new.focus.y, ":is_sensitive": new.is_sensitive,
             ":at": new.at,
         },
@@ -233,18 +243,60 @@ pub(super) fn is_active(tx: &ReadTx<'_>, owner: UserId) -> Result<bool> {
 }
 
 /// Notes a further use of a content; whether it is the first.
-pub(super) fn use_blob(tx: &WriteTx<'_>, hash: BlobHash, size_bytes: u64) -> Result<bool> {
+pub(super) fn use_blob(tx: &WriteTx<'_>, new: &NewMedia) -> Result<bool> {
+    let hash = new.hash;
     let known = tx.execute(
         "UPDATE blobs SET uses = uses + 1, unused_at = NULL WHERE hash = :hash",
         named_params! { ":hash": hash },
     )?;
     if known == 0 {
         tx.execute(
-            "INSERT INTO blobs (hash, size_bytes, uses) VALUES (:hash, :size_bytes, 1)",
-            named_params! { ":hash": hash, ":size_bytes": size_bytes },
+            "INSERT INTO blobs (hash, size_bytes, uses, conversion) VALUES (:hash, :size_bytes, 1, :conversion)",
+            named_params! {
+                ":hash": hash, ":size_bytes": new.size_bytes,
+                ":conversion": if new.needs_conversion { Conversion::Waiting } else { Conversion::None },
+            },
         )?;
     }
     Ok(known == 0)
+}
+
+/// A content that waits to be converted, after this one in no order that means anything, and what it is.
+pub(super) fn next_waiting(
+    tx: &ReadTx<'_>,
+    after: Option<BlobHash>,
+) -> Result<Option<(BlobHash, Kind)>> {
+    tx.optional(
+        "SELECT b.hash, m.kind
+         FROM blobs AS b
+         JOIN media AS m ON m.hash = b.hash
+         WHERE b.conversion = 1 AND b.hash > :after
+         ORDER BY b.hash
+         LIMIT 1",
+        named_params! { ":after": after.unwrap_or(BlobHash::new([0; 32])) },
+        |row| Ok((row.get("hash")?, row.get("kind")?)),
+    )
+}
+
+pub(super) fn set_conversion(
+    tx: &WriteTx<'_>,
+    hash: BlobHash,
+    conversion: Conversion,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE blobs SET conversion = :conversion WHERE hash = :hash",
+        named_params! { ":hash": hash, ":conversion": conversion },
+    )?;
+    Ok(())
+}
+
+/// All uploads of one content.
+pub(super) fn of_hash(tx: &ReadTx<'_>, hash: BlobHash) -> Result<Vec<MediaId>> {
+    tx.all(
+        "SELECT id FROM media WHERE hash = :hash",
+        named_params! { ":hash": hash },
+        |row| row.get("id"),
+    )
 }
 
 /// Notes that a content has one use less.
@@ -383,6 +435,29 @@ pub(super) fn delete(tx: &WriteTx<'_>, id: MediaId) -> Result<()> {
         named_params! { ":id": id },
     )?;
     Ok(())
+}
+
+impl ToSql for Conversion {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(match self {
+            Self::None => 0,
+            Self::Waiting => 1,
+            Self::Done => 2,
+            Self::Failed => 3,
+        }))
+    }
+}
+
+impl FromSql for Conversion {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_i64()? {
+            0 => Ok(Self::None),
+            1 => Ok(Self::Waiting),
+            2 => Ok(Self::Done),
+            3 => Ok(Self::Failed),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
 }
 
 impl ToSql for Kind {

@@ -68,6 +68,7 @@ impl Media {
                 break;
             }
         }
+        self.sweep_resumables().await?;
         self.sweep_files().await
     }
 

@@ -15,9 +15,10 @@ use std::io::BufReader;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::films::POSTER;
 use super::intake::picture_error;
 use super::pictures::{AnimatedEncoding, Animation, Encoding, Format, Limits, Picture, Shape};
-use super::{Focus, Media};
+use super::{Focus, Kind, Media};
 use crate::blobs::BlobHash;
 use crate::config;
 use crate::error::{Code, Error, Result};
@@ -273,9 +274,19 @@ impl Media {
         }
         let (blobs, limits) = (shared.blobs.clone(), limits(&shared.options));
         let (hash, focus, is_animated) = (file.hash, file.focus, file.is_animated);
-        let (format, name) = (format(&file.format)?, name.to_owned());
+        let is_film = file.kind != Kind::Image;
+        let format = if is_film {
+            Format::Png
+        } else {
+            format(&file.format)?
+        };
+        let name = name.to_owned();
         let work = move || {
-            let original = blobs.original(hash);
+            let original = if is_film {
+                blobs.variant(hash, POSTER)
+            } else {
+                blobs.original(hash)
+            };
             if !original.exists() {
                 return Err(Error::new(Code::MediaNotFound));
             }

@@ -78,6 +78,13 @@ const ROWS: &[Row] = &[
     ),
     ("GET", "/media/{id}", Id::Picture, "", [200; 4]),
     ("GET", "/media/{id}/{name}", Id::Picture, "", [200; 4]),
+    (
+        "GET",
+        "/media/{id}/hls/{key}/{file}",
+        Id::Picture,
+        "",
+        [404; 4],
+    ),
     ("GET", "/media/avatars/{name}", Id::None, "", [200; 4]),
     (
         "PUT",
@@ -704,6 +711,7 @@ impl World {
             .replace("{userId}", &self.owner.id)
             .replace("{username}", &self.owner.username)
             .replace("{email}", &self.owner.email)
+            .replace("{key}/{file}", "open/master.m3u8")
             .replace("/media/avatars/{name}", "/media/avatars/1")
             .replace(
                 "/{name}",

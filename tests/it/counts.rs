@@ -161,7 +161,7 @@ fn a_wrong_count_is_found() {
              INSERT INTO posts (id, author_id, hashtags, visibility, created_at, updated_at, event_seq, is_deleted,
                                 likes_count, dislikes_count, comments_count, media_count)
              VALUES (1, 1, '[]', 0, 0, 0, 1, 0, 1, 1, 1, 1), (2, 1, '[]', 0, 0, 0, 1, 0, 0, 0, 0, 0);
-             INSERT INTO blobs (hash, size_bytes, uses) VALUES (zeroblob(32), 1, 1);
+             INSERT INTO blobs (hash, size_bytes, uses, conversion) VALUES (zeroblob(32), 1, 1, 0);
              UPDATE blob_total SET size_bytes = 2;
              INSERT INTO media_usage (owner_id, size_bytes) VALUES (1, 1);
              INSERT INTO comments (id, post_id, author_id, content, created_at, updated_at, event_seq, is_deleted,

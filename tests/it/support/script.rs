@@ -16,7 +16,8 @@ use socialhub::error::{Code, FieldError, Result};
 use socialhub::event::{Mark, UserStatus};
 use socialhub::id::{CommentId, Ids, MediaId, PostId, SessionId, UserId};
 use socialhub::media::{
-    AddMedia, Facts, Focus, ForgetBlob, Kind, NewMedia, PruneMedia, RemoveMedia, Room, UpdateMedia,
+    AddMedia, Conversion, Facts, Focus, ForgetBlob, Kind, NewMedia, PruneMedia, RemoveMedia, Room,
+    SetConversion, UpdateMedia,
 };
 use socialhub::notifications::{MarkAllNotifications, MarkNotifications};
 use socialhub::posts::comments::{
@@ -374,6 +375,17 @@ impl Script {
                     },
                 )
             }
+            "media.set_conversion" => encode(
+                once,
+                &SetConversion {
+                    hash: content(dice).0,
+                    state: dice.one_of(&[
+                        Conversion::Waiting,
+                        Conversion::Done,
+                        Conversion::Failed,
+                    ]),
+                },
+            ),
             "media.forget_blob" => encode(
                 once,
                 &ForgetBlob {
@@ -634,12 +646,14 @@ impl Script {
                 height: Some(480),
                 duration_ms: None,
                 is_animated: dice.is_one_in(5),
+                plays: dice.is_one_in(2),
                 thumbhash: Some("3OcRJYB4d3h/iIeHeEh3eIhw+j3A".to_owned()),
                 color: Some("#7a6c5d".to_owned()),
             },
             alt: self.words_or_none(dice),
             focus: focus(dice),
             is_sensitive: dice.is_one_in(4),
+            needs_conversion: dice.is_one_in(3),
             room: Room {
                 quota_bytes: dice.is_one_in(3).then_some(20_000),
                 cap_bytes: dice.is_one_in(3).then_some(30_000),

@@ -1,0 +1,199 @@
+//! Films on their way into what every browser plays: one after the other, in the background. What waits is noted in the
+//! database, so a restart goes on where it was.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use metrics::counter;
+use tracing::{info, warn};
+
+use super::ffmpeg::{Ffmpeg, Job};
+use super::films::{Films, ffmpeg_error};
+use super::{Conversion, Kind, Media, SetConversion, sql};
+use crate::blobs::{BlobHash, Blobs};
+use crate::error::{Code, Error, Result};
+use crate::tasks::{Tasks, blocking_in_turn};
+
+/// The names of what is made.
+pub(super) const FILM: &str = "film.mp4";
+pub(super) const SOUND: &str = "sound.m4a";
+pub(super) const LADDER: &str = "hls";
+
+/// How often one that fails for no fault of its own is tried.
+const ATTEMPTS: u32 = 3;
+
+/// How long to wait before such a one is tried again.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// How far each conversion is, from 0 to 1.
+#[derive(Default)]
+pub(super) struct Progress {
+    done: Mutex<HashMap<BlobHash, f32>>,
+}
+
+impl Progress {
+    fn set(&self, hash: BlobHash, part: f32) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.insert(hash, part);
+    }
+
+    fn clear(&self, hash: BlobHash) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.remove(&hash);
+    }
+
+    fn get(&self, hash: BlobHash) -> f32 {
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.get(&hash).copied().unwrap_or(0.0)
+    }
+}
+
+impl Media {
+    /// How far the conversion of an upload is, from 0 to 1; none when there is nothing to wait for.
+    pub async fn progress(&self, id: crate::id::MediaId) -> Result<Option<f32>> {
+        let file = self.find_file(id).await?;
+        let waits = file.conversion == Conversion::Waiting;
+        Ok(waits.then(|| self.shared.progress.get(file.hash)))
+    }
+
+    pub(super) fn keep_converting(&self, tasks: &Tasks) {
+        if self.shared.films.ffmpeg.is_none() {
+            return;
+        }
+        let (media, stopping) = (self.clone(), tasks.stopping().clone());
+        tasks.spawn("conversions", async move {
+            stopping.run_until_cancelled(media.convert_all()).await;
+        });
+        // What the above hands to another thread ends by itself: it looks at the same token.
+    }
+
+    async fn convert_all(&self) {
+        let mut attempts: HashMap<BlobHash, u32> = HashMap::new();
+        let mut after = None;
+        loop {
+            let next = self
+                .shared
+                .store
+                .read(move |tx| sql::next_waiting(tx, after))
+                .await;
+            match next {
+                Ok(Some((hash, kind))) => {
+                    after = Some(hash);
+                    let tried = attempts.entry(hash).or_default();
+                    *tried += 1;
+                    let is_last = *tried >= ATTEMPTS;
+                    if self.convert_one(hash, kind, is_last).await {
+                        attempts.remove(&hash);
+                    }
+                }
+                // From the beginning: those that came meanwhile, and those that failed.
+                Ok(None) if after.is_some() && attempts.is_empty() => after = None,
+                Ok(None) => {
+                    let is_waiting = after.take().is_some();
+                    let news = self.shared.shelf.news.notified();
+                    if is_waiting {
+                        tokio::time::timeout(PAUSE, news).await.ok();
+                    } else {
+                        news.await;
+                    }
+                }
+                Err(error) => {
+                    warn!(error = %error, causes = error.causes(), "Conversions wait");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Whether there is nothing more to do about it.
+    async fn convert_one(&self, hash: BlobHash, kind: Kind, is_last: bool) -> bool {
+        let (films, blobs) = (self.shared.films.clone(), self.shared.blobs.clone());
+        let progress = std::sync::Arc::clone(&self.shared.progress);
+        let work = move || {
+            let converted = convert(&films, &blobs, hash, kind, &|part| progress.set(hash, part));
+            progress.clear(hash);
+            converted
+        };
+        let state = match blocking_in_turn(work).await {
+            Ok(()) => {
+                counter!("socialhub_media_conversions_total", "outcome" => "done").increment(1);
+                Conversion::Done
+            }
+            Err(error) if error.code() == Code::NotReady => return false,
+            Err(error) => {
+                let is_its_fault = !matches!(error.code(), Code::Internal | Code::StorageFull);
+                warn!(error = %error, causes = error.causes(), "A video could not be converted");
+                if !is_its_fault && !is_last {
+                    return false;
+                }
+                counter!("socialhub_media_conversions_total", "outcome" => "failed").increment(1);
+                Conversion::Failed
+            }
+        };
+        let noted = self
+            .shared
+            .store
+            .submit(SetConversion { hash, state })
+            .await;
+        if let Err(error) = &noted {
+            warn!(error = %error, causes = error.causes(), "A conversion could not be noted");
+        }
+        noted.is_ok()
+    }
+}
+
+/// Makes what browsers play of a film or a recording. Blocks for as long as that takes.
+fn convert(
+    films: &Films,
+    blobs: &Blobs,
+    hash: BlobHash,
+    kind: Kind,
+    progress: &dyn Fn(f32),
+) -> Result<()> {
+    let ffmpeg: &Ffmpeg = films.ffmpeg.as_deref().ok_or(Code::NotReady)?;
+    // It may not be removed meanwhile.
+    let _pin = blobs.pin(hash)?;
+    let original = blobs.original(hash);
+    let scratch = blobs.scratch()?;
+    let should_stop = || films.stopping.is_cancelled();
+    let job = Job {
+        limits: &films.limits,
+        scratch: scratch.path(),
+        should_stop: &should_stop,
+    };
+    let facts = ffmpeg.probe(&original, &job).map_err(ffmpeg_error)?;
+    if kind == Kind::Audio {
+        let out = scratch.path().join(SOUND);
+        ffmpeg
+            .audio(&original, &facts, &out, progress, &job)
+            .map_err(ffmpeg_error)?;
+        return blobs.adopt_variant(hash, SOUND, &out);
+    }
+    // The ladder takes several times as long as the one film.
+    let out = scratch.path().join(FILM);
+    ffmpeg
+        .mp4(&original, &facts, &out, &|part| progress(part * 0.3), &job)
+        .map_err(ffmpeg_error)?;
+    blobs.adopt_variant(hash, FILM, &out)?;
+    let out = scratch.path().join(LADDER);
+    std::fs::create_dir(&out).map_err(Error::internal)?;
+    let ladder = ffmpeg
+        .hls(
+            &original,
+            &facts,
+            &out,
+            &|part| progress(0.3 + part * 0.7),
+            &job,
+        )
+        .map_err(ffmpeg_error)?;
+    // The master last: what it names is there when it is.
+    let mut files: Vec<&str> = ladder.files().collect();
+    files.sort_by_key(|name| *name == "master.m3u8");
+    for name in files {
+        blobs.adopt_variant(hash, &format!("{LADDER}/{name}"), &out.join(name))?;
+    }
+    info!("Converted the video {hash}");
+    Ok(())
+}

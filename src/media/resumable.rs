@@ -1,0 +1,270 @@
+//! Uploads that go on after a break: what tus 1.0 needs, without its headers.
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+use sha1::{Digest, Sha1};
+
+use super::{Description, Media, MediaItem, Upload};
+use crate::actor::Actor;
+use crate::blobs::Partial;
+use crate::clock::Timestamp;
+use crate::error::{Code, Error, Result};
+use crate::id::UserId;
+use crate::random;
+use crate::tasks::blocking;
+
+/// Unfinished uploads of one person at most.
+const MAX_OPEN: usize = 20;
+
+/// How long an upload may take in all.
+const KEPT: Duration = Duration::from_hours(24);
+
+/// What is remembered of an upload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct About {
+    owner: UserId,
+    length: u64,
+    media_type: Option<String>,
+    alt: Option<String>,
+    expires_at: Timestamp,
+}
+
+/// An upload to begin.
+#[derive(Clone, Debug)]
+pub struct ResumableDraft {
+    pub length: u64,
+    pub media_type: Option<String>,
+    pub alt: Option<String>,
+}
+
+/// How far an upload is.
+#[derive(Clone, Debug)]
+pub struct Resumable {
+    pub name: String,
+    pub offset: u64,
+    pub length: u64,
+    pub expires_at: Timestamp,
+}
+
+/// The uploads to which somebody adds just now.
+#[derive(Clone, Default)]
+pub(super) struct Busy(Arc<Mutex<HashSet<String>>>);
+
+struct Turn(Busy, String);
+
+impl Busy {
+    fn begin(&self, name: &str) -> Option<Turn> {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names
+            .insert(name.to_owned())
+            .then(|| Turn(self.clone(), name.to_owned()))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut names = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.remove(&self.1);
+    }
+}
+
+impl Media {
+    /// The largest upload, in bytes.
+    pub fn max_upload_bytes(&self) -> u64 {
+        let options = &self.shared.options;
+        options.max_picture_bytes.max(options.max_video_bytes)
+    }
+
+    /// Begins an upload.
+    ///
+    /// Errors: `file_too_large`, `too_many_uploads`, `storage_full`.
+    pub async fn begin(&self, actor: &Actor, draft: ResumableDraft) -> Result<Resumable> {
+        if draft.length == 0 {
+            return Err(Error::new(Code::EmptyFile));
+        }
+        if draft.length > self.max_upload_bytes() {
+            return Err(Error::new(Code::FileTooLarge));
+        }
+        let about = About {
+            owner: actor.user_id,
+            length: draft.length,
+            media_type: draft.media_type,
+            alt: draft.alt,
+            expires_at: self.shared.ids.now().plus(KEPT),
+        };
+        Description::parse(
+            &mut Vec::new(),
+            about.alt.as_deref(),
+            super::Focus::default(),
+            false,
+        );
+        let name = random::token()?;
+        let blobs = self.shared.blobs.clone();
+        let resumable = Resumable {
+            name: name.clone(),
+            offset: 0,
+            length: about.length,
+            expires_at: about.expires_at,
+        };
+        blocking(move || {
+            let mut open = 0;
+            for other in blobs.partials() {
+                let Some((_, bytes, _)) = blobs.find_partial(&other)? else {
+                    continue;
+                };
+                open += usize::from(read(&bytes).is_some_and(|other| other.owner == about.owner));
+            }
+            if open >= MAX_OPEN {
+                return Err(Error::new(Code::TooManyUploads));
+            }
+            let bytes = serde_json::to_vec(&about).map_err(Error::internal)?;
+            blobs.begin_partial(&name, &bytes)
+        })
+        .await?;
+        Ok(resumable)
+    }
+
+    /// One of one's own that is not over.
+    pub async fn resumable(&self, actor: &Actor, name: &str) -> Result<Resumable> {
+        let (_, about, offset) = self.find_resumable(actor, name).await?;
+        Ok(Resumable {
+            name: name.to_owned(),
+            offset,
+            length: about.length,
+            expires_at: about.expires_at,
+        })
+    }
+
+    async fn find_resumable(&self, actor: &Actor, name: &str) -> Result<(Partial, About, u64)> {
+        // A name is one of those that were given, and no path.
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if name.len() != 43 || !name.bytes().all(is_plain) {
+            return Err(Error::new(Code::UploadNotFound));
+        }
+        let (blobs, name) = (self.shared.blobs.clone(), name.to_owned());
+        let found = blocking(move || blobs.find_partial(&name)).await?;
+        let (partial, bytes, offset) = found.ok_or(Code::UploadNotFound)?;
+        let about = read(&bytes)
+            .filter(|about| about.owner == actor.user_id)
+            .filter(|about| about.expires_at > self.shared.ids.now())
+            .ok_or(Code::UploadNotFound)?;
+        Ok((partial, about, offset))
+    }
+
+    /// Adds to an upload, from an offset that has to be its present end; when that makes it whole, it becomes one of
+    /// one's own uploads. What arrived before a break stays, unless it came with a checksum: that is of the whole.
+    ///
+    /// Errors: `upload_conflict`, `upload_busy`, `checksum_mismatch`, and those of [`add`](Self::add).
+    pub async fn append(
+        &self,
+        actor: &Actor,
+        name: &str,
+        offset: u64,
+        checksum: Option<[u8; 20]>,
+        pieces: impl Stream<Item = Result<Bytes>> + Send,
+    ) -> Result<(Resumable, Option<MediaItem>)> {
+        let _turn = self.shared.busy.begin(name).ok_or(Code::UploadBusy)?;
+        let (partial, about, present) = self.find_resumable(actor, name).await?;
+        if offset != present {
+            return Err(Error::new(Code::UploadConflict));
+        }
+        let mut appending = partial.append().await?;
+        let (mut end, mut hasher) = (present, Sha1::new());
+        let mut pieces = pin!(pieces);
+        let broken = loop {
+            match pieces.next().await {
+                None => break None,
+                Some(Err(error)) => break Some(error),
+                Some(Ok(piece)) => {
+                    end += piece.len() as u64;
+                    if end > about.length {
+                        break Some(Error::new(Code::FileTooLarge));
+                    }
+                    hasher.update(&piece);
+                    appending.write(&piece).await?;
+                }
+            }
+        };
+        appending.finish().await?;
+        let is_whole_piece = broken.is_none();
+        let mismatch = checksum.filter(|sum| !is_whole_piece || sum[..] != hasher.finalize()[..]);
+        let too_much = end > about.length;
+        if mismatch.is_some() || too_much {
+            let partial = partial.clone();
+            blocking(move || partial.cut(present)).await?;
+        }
+        match broken {
+            Some(error) => return Err(error),
+            None if mismatch.is_some() => return Err(Error::new(Code::ChecksumMismatch)),
+            None => {}
+        }
+        let resumable = Resumable {
+            name: name.to_owned(),
+            offset: end,
+            length: about.length,
+            expires_at: about.expires_at,
+        };
+        if end < about.length {
+            return Ok((resumable, None));
+        }
+        let item = self.complete(actor, partial, &about).await?;
+        Ok((resumable, Some(item)))
+    }
+
+    /// What is whole is taken in like any upload; whether that goes well or not, it is not open any more.
+    async fn complete(&self, actor: &Actor, partial: Partial, about: &About) -> Result<MediaItem> {
+        let whole = partial.clone();
+        let staged = blocking(move || whole.finish()).await?;
+        let mut wrong = Vec::new();
+        let focus = super::Focus::default();
+        let description = Description::parse(&mut wrong, about.alt.as_deref(), focus, false);
+        let added = async {
+            if !wrong.is_empty() {
+                return Err(Error::invalid_fields(wrong));
+            }
+            let upload: Upload = self.recognised(staged, about.media_type.as_deref())?;
+            self.add(actor, upload.described(description)).await
+        }
+        .await;
+        blocking(move || partial.remove()).await?;
+        added
+    }
+
+    /// Gives an upload up.
+    pub async fn abandon(&self, actor: &Actor, name: &str) -> Result<()> {
+        let _turn = self.shared.busy.begin(name).ok_or(Code::UploadBusy)?;
+        let (partial, ..) = self.find_resumable(actor, name).await?;
+        blocking(move || partial.remove()).await
+    }
+
+    /// Removes uploads whose time is over.
+    pub(super) async fn sweep_resumables(&self) -> Result<()> {
+        let (blobs, now) = (self.shared.blobs.clone(), self.shared.ids.now());
+        let busy = self.shared.busy.clone();
+        crate::tasks::blocking_in_turn(move || {
+            for name in blobs.partials() {
+                let Some(_turn) = busy.begin(&name) else {
+                    continue;
+                };
+                if let Some((partial, bytes, _)) = blobs.find_partial(&name)? {
+                    let is_over = read(&bytes).is_none_or(|about| about.expires_at <= now);
+                    if is_over {
+                        partial.remove()?;
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn read(about: &[u8]) -> Option<About> {
+    serde_json::from_slice(about).ok()
+}

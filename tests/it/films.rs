@@ -1,0 +1,321 @@
+//! Videos and recordings: kept and served as they are, or made into what every browser plays (contract, "Media").
+
+use std::io::Cursor;
+
+use reqwest::Method;
+use reqwest::multipart::Form;
+use serde_json::Value;
+use socialhub::media::container::{self, Container};
+
+use crate::support::pictures::{part, send};
+use crate::support::{Person, Reply, Server, eventually};
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/fixtures/media/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(path).unwrap()
+}
+
+async fn upload(person: &Person, name: &str, media_type: &str) -> Reply {
+    let form = Form::new().part("file", part(fixture(name), name, media_type));
+    send(person, "/api/v1/media", form).await
+}
+
+async fn without_ffmpeg() -> Server {
+    Server::start_with(|config| config.media.ffmpeg = "off".to_owned()).await
+}
+
+/// The path and query of an address of ours.
+fn path_of(address: &Value) -> String {
+    let (_, rest) = address.as_str().unwrap().split_once("://").unwrap();
+    format!("/{}", rest.split_once('/').unwrap().1)
+}
+
+/// An upload once it is converted.
+async fn converted(person: &Person, media: &Value) -> Value {
+    let path = format!("/api/v1/media/{}", media["id"].as_str().unwrap());
+    eventually("the video is converted", || async {
+        let reply = person.get(&path).await.expect(200);
+        match reply["media"]["status"].as_str().unwrap() {
+            "processing" => {
+                let progress = reply["progress"].as_f64().unwrap();
+                assert!((0.0..=1.0).contains(&progress));
+                None
+            }
+            status => {
+                assert_eq!(status, "ready");
+                assert!(reply["progress"].is_null());
+                Some(reply["media"].clone())
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_ffmpeg_what_browsers_play_is_served_as_it_is() {
+    let server = without_ffmpeg().await;
+    let ready = server.get("/readyz").await.json();
+    assert!(
+        ready["parts"]["media"]["videos"]
+            .as_str()
+            .unwrap()
+            .contains("as they are"),
+        "{ready}"
+    );
+    let ada = server.sign_up("ada").await;
+    for (name, media_type, kind) in [
+        ("faststart.mp4", "video/mp4", "video"),
+        ("film.webm", "video/webm", "video"),
+        ("voice.m4a", "audio/mp4", "audio"),
+        ("voice.mp3", "audio/mpeg", "audio"),
+        ("voice.ogg", "audio/ogg", "audio"),
+        ("voice.wav", "audio/wav", "audio"),
+        ("voice.flac", "audio/flac", "audio"),
+    ] {
+        let reply = upload(&ada, name, media_type).await.expect(201);
+        let media = &reply["media"];
+        assert_eq!(
+            (&media["type"], &media["status"]),
+            (&kind.into(), &"ready".into()),
+            "{name}"
+        );
+        assert_eq!(media["width"].is_number(), kind == "video", "{name}");
+        assert!(media["posterUrl"].is_null() && media["hlsUrl"].is_null());
+        assert!(reply["progress"].is_null());
+        let body = serde_json::json!({ "mediaIds": [media["id"]] });
+        let post = ada.post("/posts", body).await.expect(201)["post"].clone();
+        let path = path_of(&post["imageUrls"][0]);
+        let file = server.get(&path).await;
+        assert_eq!(file.header("content-type"), media_type);
+        assert_eq!(
+            file.header("cache-control"),
+            "public, max-age=31536000, immutable"
+        );
+        assert_eq!(file.bytes, fixture(name));
+        let request = server
+            .request(Method::GET, &path)
+            .header("range", "bytes=10-19");
+        assert_eq!(server.send(request).await.bytes, fixture(name)[10..20]);
+        server
+            .get(&format!("{path}/hls/open/master.m3u8"))
+            .await
+            .expect_code(404, "media_not_found");
+    }
+    for name in ["film.mkv", "film.avi", "film.ogv"] {
+        upload(&ada, name, "video/mp4")
+            .await
+            .expect_code(415, "unsupported_file");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_film_is_refused_each_for_its_own_reason() {
+    for ffmpeg in ["off", "auto"] {
+        let server = Server::start_with(|config| {
+            config.media.ffmpeg = ffmpeg.to_owned();
+            config.media.max_video_bytes = 100_000;
+            config.media.max_video_seconds = 600;
+        })
+        .await;
+        let ada = server.sign_up("ada").await;
+        let whole = fixture("faststart.mp4");
+        let playlist =
+            b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n".to_vec();
+        let cases: [(&str, Vec<u8>, &str, u16, &str); 6] = [
+            ("a.mp4", Vec::new(), "video/mp4", 400, "empty_file"),
+            ("a.mp4", playlist, "video/mp4", 415, "unsupported_file"),
+            (
+                "a.mp4",
+                b"not a film at all".to_vec(),
+                "video/mp4",
+                415,
+                "unsupported_file",
+            ),
+            ("a.png", whole.clone(), "image/png", 415, "mismatched_file"),
+            (
+                "a.mp4",
+                whole[..600].to_vec(),
+                "video/mp4",
+                422,
+                "broken_file",
+            ),
+            (
+                "a.mp4",
+                [whole, vec![0; 100_000]].concat(),
+                "video/mp4",
+                413,
+                "file_too_large",
+            ),
+        ];
+        for (name, bytes, kind, status, code) in cases {
+            let form = Form::new().part("file", part(bytes, name, kind));
+            send(&ada, "/api/v1/media", form)
+                .await
+                .expect_code(status, code);
+        }
+    }
+    let short = Server::start_with(|config| config.media.max_video_seconds = 0).await;
+    let ada = short.sign_up("ada").await;
+    upload(&ada, "faststart.mp4", "video/mp4")
+        .await
+        .expect_code(422, "too_long");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_ffmpeg_a_film_is_made_into_what_every_browser_plays() {
+    let server = Server::start().await;
+    let ready = server.get("/readyz").await.json();
+    let videos = ready["parts"]["media"]["videos"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        videos.contains("converted by"),
+        "install ffmpeg for this test: {videos}"
+    );
+    let ada = server.sign_up("ada").await;
+    let form = Form::new().text("caption", "A film").part(
+        "file",
+        part(fixture("recorded.mov"), "a.mov", "video/quicktime"),
+    );
+    let post = send(&ada, "/posts/", form).await.expect(201)["post"].clone();
+    let media = converted(&ada, &post["media"][0]).await;
+    assert_eq!(media["type"], "video");
+    assert!(media["durationMs"].as_u64().unwrap() > 0);
+    assert!(media["thumbhash"].is_string() && media["dominantColor"].is_string());
+    let poster = server.get(&path_of(&media["posterUrl"])).await;
+    assert_eq!(poster.header("content-type"), "image/jpeg");
+
+    let film = server.get(&path_of(&media["url"])).await;
+    assert_eq!(film.header("content-type"), "video/mp4");
+    assert_eq!(
+        film.header("cache-control"),
+        "public, max-age=31536000, immutable"
+    );
+    let facts = container::inspect(Cursor::new(&film.bytes[..]), Container::Mp4).unwrap();
+    assert_eq!(facts.video_codec.as_deref(), Some("h264"));
+    assert!(facts.is_faststart && facts.plays_in_browsers());
+
+    let master = path_of(&media["hlsUrl"]);
+    let playlist = server.get(&master).await;
+    assert_eq!(
+        playlist.header("content-type"),
+        "application/vnd.apple.mpegurl"
+    );
+    let (folder, _) = master.rsplit_once('/').unwrap();
+    let mut segments = 0;
+    for rung in playlist.text.lines().filter(|line| line.ends_with(".m3u8")) {
+        let rung = format!("{folder}/{rung}");
+        let (folder, _) = rung.rsplit_once('/').unwrap();
+        for line in server.get(&rung).await.text.lines() {
+            let name = line
+                .strip_prefix("#EXT-X-MAP:URI=\"")
+                .and_then(|rest| rest.split('"').next())
+                .or_else(|| (!line.starts_with('#') && !line.is_empty()).then_some(line));
+            if let Some(name) = name {
+                let segment = server.get(&format!("{folder}/{name}")).await;
+                assert_eq!(
+                    (segment.status.as_u16(), segment.header("content-type")),
+                    (200, "video/mp4")
+                );
+                segments += 1;
+            }
+        }
+    }
+    assert!(segments >= 2, "{}", playlist.text);
+    for wrong in [
+        "../film.mp4",
+        "..%2ffilm.mp4",
+        "x.m3u8",
+        "master.txt",
+        ".hidden.m3u8",
+    ] {
+        let reply = server.get(&format!("{folder}/{wrong}")).await;
+        assert_eq!(reply.status, 404, "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_that_is_not_for_all_opens_by_its_own_addresses() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let form = Form::new()
+        .text("visibility", "followers")
+        .part("file", part(fixture("faststart.mp4"), "a.mp4", "video/mp4"));
+    let post = send(&ada, "/posts/", form).await.expect(201)["post"].clone();
+    let media = converted(&ada, &post["media"][0]).await;
+    let id = media["id"].as_str().unwrap();
+    let master = path_of(&media["hlsUrl"]);
+    let playlist = server.get(&master).await;
+    assert_eq!(playlist.status, 200);
+    assert!(playlist.header("cache-control").starts_with("private"));
+    let rung = playlist
+        .text
+        .lines()
+        .find(|line| line.ends_with(".m3u8"))
+        .unwrap();
+    let (folder, _) = master.rsplit_once('/').unwrap();
+    assert_eq!(server.get(&format!("{folder}/{rung}")).await.status, 200);
+    assert_eq!(server.get(&path_of(&media["url"])).await.status, 200);
+    for refused in [
+        format!("/media/{id}"),
+        format!("/media/{id}/320"),
+        format!("/media/{id}/hls/open/master.m3u8"),
+        format!("/media/{id}/hls/99999999999-x/master.m3u8"),
+    ] {
+        server
+            .get(&refused)
+            .await
+            .expect_code(403, "invalid_signature");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversion_goes_on_after_a_restart() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let media = upload(&ada, "film.mkv", "video/x-matroska")
+        .await
+        .expect(201)["media"]
+        .clone();
+    let server = server.restart().await;
+    let ada = ada.at(&server);
+    let media = converted(&ada, &media).await;
+    assert_eq!(
+        server
+            .get(&path_of(&media["url"]))
+            .await
+            .header("content-type"),
+        "video/mp4"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_helper_that_crashes_or_hangs_harms_nothing_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    // It tells its version and its coders like a whole one, and then dies.
+    let script = "#!/bin/sh\ncase \"$*\" in\n*-version*) echo 'ffmpeg version 9 of a test' ;;\n\
+                  *-encoders*) echo ' V..... libx264'; echo ' A..... aac' ;;\n*) kill -SEGV $$ ;;\nesac\n";
+    for name in ["ffmpeg", "ffprobe"] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let program = dir.path().join("ffmpeg").display().to_string();
+    let server = Server::start_with(|config| config.media.ffmpeg = program).await;
+    let ada = server.sign_up("ada").await;
+    // What browsers play anyway is kept as it is; the rest cannot be.
+    let media = upload(&ada, "faststart.mp4", "video/mp4").await.expect(201)["media"].clone();
+    assert_eq!(media["status"], "ready");
+    assert_eq!(
+        server.get(&path_of(&media["url"])).await.bytes,
+        fixture("faststart.mp4")
+    );
+    upload(&ada, "film.mkv", "video/x-matroska")
+        .await
+        .expect_code(422, "broken_file");
+    ada.write("All else goes on").await;
+    let incoming = server.config.data_dir.join("media/incoming");
+    assert_eq!(std::fs::read_dir(incoming).unwrap().count(), 0);
+}

@@ -21,13 +21,18 @@ async fn upload(person: &Person, name: &str, media_type: &str) -> Reply {
 }
 
 async fn without_ffmpeg() -> Server {
-    Server::start_with(|config| config.media.ffmpeg = "off".to_owned()).await
+    Server::start_with(|config| "off".clone_into(&mut config.media.ffmpeg)).await
 }
 
 /// The path and query of an address of ours.
 fn path_of(address: &Value) -> String {
     let (_, rest) = address.as_str().unwrap().split_once("://").unwrap();
     format!("/{}", rest.split_once('/').unwrap().1)
+}
+
+/// Whether a line of a master playlist names a rung.
+fn is_rung(line: &str) -> bool {
+    !line.starts_with('#') && line.contains(".m3u8")
 }
 
 /// An upload once it is converted.
@@ -204,7 +209,7 @@ async fn with_ffmpeg_a_film_is_made_into_what_every_browser_plays() {
     );
     let (folder, _) = master.rsplit_once('/').unwrap();
     let mut segments = 0;
-    for rung in playlist.text.lines().filter(|line| line.ends_with(".m3u8")) {
+    for rung in playlist.text.lines().filter(|line| is_rung(line)) {
         let rung = format!("{folder}/{rung}");
         let (folder, _) = rung.rsplit_once('/').unwrap();
         for line in server.get(&rung).await.text.lines() {
@@ -252,7 +257,7 @@ async fn a_film_that_is_not_for_all_opens_by_its_own_addresses() {
     let rung = playlist
         .text
         .lines()
-        .find(|line| line.ends_with(".m3u8"))
+        .find(|line| is_rung(line))
         .unwrap();
     let (folder, _) = master.rsplit_once('/').unwrap();
     assert_eq!(server.get(&format!("{folder}/{rung}")).await.status, 200);

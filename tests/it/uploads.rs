@@ -79,7 +79,7 @@ async fn offset(client: &Client, path: &str) -> String {
     reply.header("upload-offset").to_owned()
 }
 
-async fn open_files(server: &Server) -> usize {
+fn open_files(server: &Server) -> usize {
     let dir = server.config.data_dir.join("media/uploads");
     std::fs::read_dir(dir).unwrap().count()
 }
@@ -116,7 +116,7 @@ async fn an_upload_goes_on_where_it_was_even_after_a_restart() {
     append(&ada, &path, bytes.len(), &[], &[])
         .await
         .expect_code(404, "upload_not_found");
-    assert_eq!(open_files(&server).await, 0);
+    assert_eq!(open_files(&server), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,7 +251,7 @@ async fn what_does_not_fit_the_protocol_is_refused() {
     append(&ada, &path, 0, &[1; 1_000], &[])
         .await
         .expect_code(415, "unsupported_file");
-    assert_eq!(open_files(&server).await, 0);
+    assert_eq!(open_files(&server), 0);
 
     let path = begin(&ada, 1_000).await;
     let reply = tus(&ada, Method::DELETE, &path, &[], &[]).await;
@@ -266,5 +266,5 @@ async fn what_does_not_fit_the_protocol_is_refused() {
     begin(&bob, 1_000).await;
     server.advance(std::time::Duration::from_hours(25));
     server.app.media().sweep().await.unwrap();
-    assert_eq!(open_files(&server).await, 0);
+    assert_eq!(open_files(&server), 0);
 }

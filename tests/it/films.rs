@@ -254,11 +254,7 @@ async fn a_film_that_is_not_for_all_opens_by_its_own_addresses() {
     let playlist = server.get(&master).await;
     assert_eq!(playlist.status, 200);
     assert!(playlist.header("cache-control").starts_with("private"));
-    let rung = playlist
-        .text
-        .lines()
-        .find(|line| is_rung(line))
-        .unwrap();
+    let rung = playlist.text.lines().find(|line| is_rung(line)).unwrap();
     let (folder, _) = master.rsplit_once('/').unwrap();
     assert_eq!(server.get(&format!("{folder}/{rung}")).await.status, 200);
     assert_eq!(server.get(&path_of(&media["url"])).await.status, 200);

@@ -79,17 +79,12 @@ pub(super) async fn read_form<T: DeserializeOwned + Send>(
 }
 
 /// What is said of a file, in the fields of a form.
-#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DescriptionFields {
-    /// What it shows; at most 1,500 characters.
-    #[schema(max_length = 1_500)]
     pub(super) alt: Option<String>,
-    /// What should stay in sight when it is cropped: `x,y`, each from -1 to 1.
-    #[schema(example = "0.0,-0.5")]
+    /// `x,y`.
     pub(super) focus: Option<String>,
-    /// `true` to have people asked before it is shown.
-    #[schema(example = "false")]
     pub(super) is_sensitive: Option<String>,
 }
 
@@ -133,14 +128,21 @@ fn parse_focus(raw: &str) -> Option<Focus> {
 
 /// A file, and what is said of it.
 #[derive(utoipa::ToSchema)]
+#[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "describes a form that is read field by field")]
 struct UploadForm {
     /// The file.
     #[schema(format = Binary, content_media_type = "application/octet-stream")]
     file: String,
-    #[schema(inline)]
-    #[schema(value_type = DescriptionFields)]
-    description: DescriptionFields,
+    /// What it shows; at most 1,500 characters.
+    #[schema(max_length = 1_500)]
+    alt: Option<String>,
+    /// What should stay in sight when it is cropped: `x,y`, each from -1 to 1.
+    #[schema(example = "0.0,-0.5")]
+    focus: Option<String>,
+    /// `true` to have people asked before it is shown.
+    #[schema(example = "false")]
+    is_sensitive: Option<String>,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -329,6 +331,7 @@ struct SignatureQuery {
         (status = 200, description = "The file.", content_type = "image/*"),
         (status = 206, description = "The parts of it that were asked for.", content_type = "image/*"),
         (status = 304, description = "The client has it."),
+        (status = 403, description = "`invalid_signature`: it is not for everybody.", body = ErrorBody),
         (status = 412, description = "`precondition_failed`.", body = ErrorBody),
         (status = 416, description = "`range_not_satisfiable`.", body = ErrorBody),
     )
@@ -355,6 +358,7 @@ async fn file(
         (status = 200, description = "The file.", content_type = "image/*"),
         (status = 206, description = "The parts of it that were asked for.", content_type = "image/*"),
         (status = 304, description = "The client has it."),
+        (status = 403, description = "`invalid_signature`: it is not for everybody.", body = ErrorBody),
         (status = 412, description = "`precondition_failed`.", body = ErrorBody),
         (status = 416, description = "`range_not_satisfiable`.", body = ErrorBody),
     )
@@ -377,6 +381,7 @@ async fn file_by_name(
     responses(
         (status = 200, description = "The picture.", content_type = "image/svg+xml"),
         (status = 304, description = "The client has it."),
+        (status = 403, description = "`invalid_signature`: it is not for everybody.", body = ErrorBody),
         (status = 412, description = "`precondition_failed`.", body = ErrorBody),
         (status = 416, description = "`range_not_satisfiable`.", body = ErrorBody),
     )
@@ -442,6 +447,7 @@ fn wants_png(headers: &HeaderMap) -> bool {
         (status = 200, description = "The file.", content_type = "application/vnd.apple.mpegurl"),
         (status = 206, description = "The parts of it that were asked for.", content_type = "video/mp4"),
         (status = 304, description = "The client has it."),
+        (status = 403, description = "`invalid_signature`: it is not for everybody.", body = ErrorBody),
         (status = 412, description = "`precondition_failed`.", body = ErrorBody),
         (status = 416, description = "`range_not_satisfiable`.", body = ErrorBody),
     )

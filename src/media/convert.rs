@@ -59,12 +59,13 @@ impl Media {
     }
 
     pub(super) fn keep_converting(&self, tasks: &Tasks) {
-        if self.shared.films.ffmpeg.is_none() {
-            return;
-        }
         let (media, stopping) = (self.clone(), tasks.stopping().clone());
         tasks.spawn("conversions", async move {
-            stopping.run_until_cancelled(media.convert_all()).await;
+            let films = media.shared.films.clone();
+            let is_there = blocking_in_turn(move || Ok(films.ffmpeg().is_some())).await;
+            if is_there.unwrap_or_default() {
+                stopping.run_until_cancelled(media.convert_all()).await;
+            }
         });
         // What the above hands to another thread ends by itself: it looks at the same token.
     }
@@ -152,7 +153,7 @@ fn convert(
     kind: Kind,
     progress: &dyn Fn(f32),
 ) -> Result<()> {
-    let ffmpeg: &Ffmpeg = films.ffmpeg.as_deref().ok_or(Code::NotReady)?;
+    let ffmpeg: &Ffmpeg = films.ffmpeg().ok_or(Code::NotReady)?;
     // It may not be removed meanwhile.
     let _pin = blobs.pin(hash)?;
     let original = blobs.original(hash);

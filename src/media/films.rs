@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base64::Engine;
@@ -29,46 +29,83 @@ pub(super) const POSTER: &str = "poster.png";
 /// What films are worked on with. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Films {
-    pub(super) ffmpeg: Option<Arc<Ffmpeg>>,
+    found: Arc<Found>,
     pub(super) limits: ffmpeg::Limits,
     pub(super) stopping: CancellationToken,
 }
 
-/// The program that the configuration means, if any.
-pub(super) fn find(configured: &str) -> Result<Option<Ffmpeg>> {
+/// The program, once it was asked for its version and its coders. That takes a third of a second, for which no start
+/// waits.
+struct Found {
+    configured: String,
+    ffmpeg: OnceLock<Option<Ffmpeg>>,
+}
+
+/// Whether the configuration names a program that is there.
+pub(super) fn check(configured: &str) -> Result<()> {
+    let is_path = !matches!(configured, "auto" | "off" | "");
+    if is_path && !Path::new(configured).is_file() {
+        return Err(Error::internal(format!(
+            "media.ffmpeg names {configured}, which is not there"
+        )));
+    }
+    Ok(())
+}
+
+/// The program that the configuration means, if any, and if it works.
+fn find(configured: &str) -> Option<Ffmpeg> {
     let found = match configured {
-        "off" => return Ok(None),
-        "auto" | "" => match Ffmpeg::find(None) {
-            // One that does not work is as good as none, where nobody asked for it.
-            Err(error) => {
-                warn!(error = %error, "The ffmpeg of this machine is not used");
-                return Ok(None);
-            }
-            found => found,
-        },
+        "off" => return None,
+        "auto" | "" => Ffmpeg::find(None),
         path => Ffmpeg::find(Some(Path::new(path))),
     };
-    let found = found.map_err(Error::internal)?;
-    if let Some(ffmpeg) = &found {
-        info!("Videos are converted by {}", ffmpeg.version());
+    match found {
+        Ok(Some(ffmpeg)) if ffmpeg.can_convert_video() => {
+            info!("Videos are converted by ffmpeg {}", ffmpeg.version());
+            Some(ffmpeg)
+        }
+        Ok(Some(_)) => {
+            warn!("The ffmpeg that is here has no libx264 or no AAC, and is not used");
+            None
+        }
+        Ok(None) => None,
+        Err(error) => {
+            warn!(error = %error, "The ffmpeg that is here does not work, and is not used");
+            None
+        }
     }
-    Ok(found)
 }
 
 impl Films {
-    pub(super) fn new(
-        ffmpeg: Option<Ffmpeg>,
-        options: &config::Media,
-        stopping: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(options: &config::Media, stopping: CancellationToken) -> Self {
         Self {
-            ffmpeg: ffmpeg.filter(Ffmpeg::can_convert_video).map(Arc::new),
+            found: Arc::new(Found {
+                configured: options.ffmpeg.clone(),
+                ffmpeg: OnceLock::new(),
+            }),
             limits: ffmpeg::Limits {
                 max_duration: Duration::from_secs(options.max_video_seconds.into()),
                 memory_bytes: u64::from(options.video_memory_mib) * 1024 * 1024,
                 ..ffmpeg::Limits::default()
             },
             stopping,
+        }
+    }
+
+    /// The program, if there is one. Blocks while it is looked for.
+    pub(super) fn ffmpeg(&self) -> Option<&Ffmpeg> {
+        let Found { configured, ffmpeg } = &*self.found;
+        ffmpeg.get_or_init(|| find(configured)).as_ref()
+    }
+
+    /// What becomes of videos, for the health report.
+    pub(super) fn report(&self) -> String {
+        match self.found.ffmpeg.get() {
+            None => "looking for ffmpeg".to_owned(),
+            Some(Some(ffmpeg)) => format!("converted by ffmpeg {}", ffmpeg.version()),
+            Some(None) => {
+                "served as they are; those that browsers do not play are refused".to_owned()
+            }
         }
     }
 
@@ -101,7 +138,7 @@ impl Films {
             thumbhash: None,
             color: None,
         };
-        let Some(ffmpeg) = &self.ffmpeg else {
+        let Some(ffmpeg) = self.ffmpeg() else {
             if plays {
                 return Ok((facts, false, blobs.keep(staged)?));
             }

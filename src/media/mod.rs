@@ -361,20 +361,18 @@ impl Media {
             .clone()
             .unwrap_or_else(|| data_dir.join("media"));
         let reserve_bytes = options.reserve_bytes;
-        let ffmpeg = options.ffmpeg.clone();
+        films::check(&options.ffmpeg)?;
         let blobs = crate::tasks::blocking(move || {
             let guard = DiskGuard::for_uploads(&dir, reserve_bytes);
-            let blobs = Blobs::open(&dir, guard).map_err(Error::internal)?;
-            Ok((blobs, films::find(&ffmpeg)?))
+            Blobs::open(&dir, guard).map_err(Error::internal)
         });
-        let (blobs, ffmpeg) = blobs.await?;
         let minutes = u64::from(options.signed_minutes);
         let media = Self {
             shared: Arc::new(Shared {
                 busy: resumable::Busy::default(),
                 progress: Arc::default(),
-                films: films::Films::new(ffmpeg, options, tasks.stopping().clone()),
-                blobs,
+                films: films::Films::new(options, tasks.stopping().clone()),
+                blobs: blobs.await?,
                 pool: pool::Pool::start(options)?,
                 making: variants::Making::default(),
                 shelf: serving::Shelf::new(options, &store),
@@ -405,12 +403,7 @@ impl Media {
 
     /// What is said of this part in the health report.
     pub fn report(&self) -> serde_json::Value {
-        let films = &self.shared.films;
-        let videos = match &films.ffmpeg {
-            Some(ffmpeg) => format!("converted by {}", ffmpeg.version()),
-            None => "served as they are; those that browsers do not play are refused".to_owned(),
-        };
-        serde_json::json!({ "state": "running", "videos": videos })
+        serde_json::json!({ "state": "running", "videos": self.shared.films.report() })
     }
 
     /// How long a client may pause within an upload.

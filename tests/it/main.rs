@@ -18,6 +18,7 @@ mod determinism;
 mod disk;
 mod edge;
 mod films;
+mod foreign;
 mod idempotency;
 mod kill;
 mod likes;

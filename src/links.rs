@@ -16,8 +16,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::Timestamp;
 
-/// Ends the stored form of an address that needs a signature.
-const SIGNED: &str = "?sign";
+/// Begin the stored form of an address that needs a signature. No address that a person may give begins like that.
+const SIGNED: &str = "signed:";
+const SIGNED_WITHIN: &str = "signed-within:";
 
 /// Stands in a path for its signature, where relative addresses are to inherit it.
 const KEY: &str = "{key}";
@@ -51,7 +52,17 @@ pub struct Signer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     path: String,
-    is_signed: bool,
+    signature: Place,
+}
+
+/// Where an address has its signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It has none: everybody may open it.
+    Nowhere,
+    Query,
+    /// Where [`KEY`] stands.
+    Path,
 }
 
 impl Links {
@@ -67,14 +78,16 @@ impl Links {
         } else {
             ""
         };
-        if link.path.contains(KEY) {
-            let key = self.signer.key(&link.path, self.now);
-            format!("{base}{}", link.path.replace(KEY, &key))
-        } else if link.is_signed {
-            let query = self.signer.sign(&link.path, self.now);
-            format!("{base}{}?{query}", link.path)
-        } else {
-            format!("{base}{}", link.path)
+        match link.signature {
+            Place::Nowhere => format!("{base}{}", link.path),
+            Place::Query => {
+                let query = self.signer.sign(&link.path, self.now);
+                format!("{base}{}?{query}", link.path)
+            }
+            Place::Path => {
+                let key = self.signer.key(&link.path, self.now);
+                format!("{base}{}", link.path.replace(KEY, &key))
+            }
         }
     }
 }
@@ -152,20 +165,23 @@ impl Link {
     pub fn public(path: impl Into<String>) -> Self {
         Self {
             path: path.into(),
-            is_signed: false,
+            signature: Place::Nowhere,
         }
     }
 
     /// An address of ours whose path has the signature in it, where `{key}` stands: addresses relative to it open as well.
     pub fn signed_within(path: impl Into<String>) -> Self {
-        Self::public(path)
+        Self {
+            path: path.into(),
+            signature: Place::Path,
+        }
     }
 
     /// An address of ours that opens with a signature alone, which whoever is shown it gets along.
     pub fn signed(path: impl Into<String>) -> Self {
         Self {
             path: path.into(),
-            is_signed: true,
+            signature: Place::Query,
         }
     }
 }
@@ -175,19 +191,23 @@ impl Serialize for Link {
         if let Ok(written) = LINKS.try_with(|links| links.write(self)) {
             return serializer.serialize_str(&written);
         }
-        if self.is_signed {
-            serializer.collect_str(&format_args!("{}{SIGNED}", self.path))
-        } else {
-            serializer.serialize_str(&self.path)
-        }
+        let kept = match self.signature {
+            Place::Nowhere => return serializer.serialize_str(&self.path),
+            Place::Query => SIGNED,
+            Place::Path => SIGNED_WITHIN,
+        };
+        serializer.collect_str(&format_args!("{kept}{}", self.path))
     }
 }
 
 impl<'de> Deserialize<'de> for Link {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Ok(match text.strip_suffix(SIGNED) {
-            Some(path) => Self::signed(path),
+        if let Some(path) = text.strip_prefix(SIGNED) {
+            return Ok(Self::signed(path));
+        }
+        Ok(match text.strip_prefix(SIGNED_WITHIN) {
+            Some(path) => Self::signed_within(path),
             None => Self::public(text),
         })
     }
@@ -231,13 +251,22 @@ mod tests {
     async fn an_address_is_written_for_whoever_asks_and_kept_as_it_stands() {
         let (open, closed) = (Link::public("/media/1"), Link::signed("/media/2"));
         let elsewhere = Link::public("https://example.org/a.png");
-        for link in [&open, &closed, &elsewhere] {
+        // What people give is never signed, whatever it looks like.
+        let tricks = ["/media/3/{key}", "/media/3?sign"].map(Link::public);
+        let within = Link::signed_within("/media/4/hls/{key}/a");
+        for link in [&open, &closed, &elsewhere, &within, &tricks[0], &tricks[1]] {
             let kept: Link = serde_json::from_str(&json(link)).unwrap();
             assert_eq!(&kept, link);
         }
         let written = links()
-            .scope(async { [json(&open), json(&closed), json(&elsewhere)] })
+            .scope(async {
+                [&open, &closed, &elsewhere, &tricks[0], &tricks[1], &within].map(json)
+            })
             .await;
+        for written in &written[3..5] {
+            assert!(!written.contains("17000"), "{written}");
+        }
+        assert!(written[5].starts_with("\"https://social.example.org/media/4/hls/17000"));
         assert_eq!(written[0], "\"https://social.example.org/media/1\"");
         assert!(written[1].starts_with("\"https://social.example.org/media/2?expires=17000"));
         assert_eq!(written[2], "\"https://example.org/a.png\"");

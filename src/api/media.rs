@@ -510,13 +510,21 @@ fn send(method: &Method, headers: &HeaderMap, served: Served) -> Response {
         },
         media_type: served.media_type,
         etag: served.etag,
-        cache_control: if served.is_public {
-            "public, max-age=31536000, immutable"
-        } else {
-            "private, max-age=3600"
+        cache_control: match (served.is_public, served.is_fixed) {
+            (true, true) => "public, max-age=31536000, immutable",
+            // Its focus may be moved.
+            (true, false) => "public, max-age=3600",
+            (false, _) => "private, max-age=3600",
         },
     };
-    ranges::respond(method, headers, &body)
+    let mut response = ranges::respond(method, headers, &body);
+    if body.media_type == "application/octet-stream" {
+        let value = HeaderValue::from_static("attachment");
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
 }
 
 /// Whether an `Accept` names WebP. A mere `*/*` is not enough: those who cannot show it send that too.

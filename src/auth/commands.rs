@@ -304,6 +304,7 @@ impl Command for SetStatus {
             sql::delete_otp(tx, self.user_id, Purpose::Verify)?;
             sql::delete_credentials(tx, self.user_id)?;
             users::sql::anonymise(tx, self.user_id)?;
+            users::release_pictures(tx, self.user_id, self.at)?;
         }
         tx.emit(
             self.at,

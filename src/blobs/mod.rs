@@ -122,19 +122,24 @@ impl Blobs {
         Incoming::create(path, self.inner.guard.clone()).await
     }
 
-    /// Keeps a content that was taken in. On return it is on the disk under its name. Blocks.
-    ///
-    /// Errors: `overloaded` in the moment in which the same content is being removed.
-    pub fn keep(&self, staged: Staged) -> Result<Pin> {
-        let pin = self.pin(staged.hash)?;
+    /// Keeps a content that was taken in, and that is [pinned](Self::pin). On return it is on the disk under its name.
+    /// Blocks.
+    pub fn keep(&self, staged: Staged) -> Result<()> {
         let path = self.original(staged.hash);
         if !path.exists() {
             let dir = path.parent().unwrap_or(&self.inner.dir);
+            let is_new = !dir.exists();
             make_dir(dir).map_err(io)?;
             staged.move_to(&path).map_err(io)?;
             sync_dir(dir).map_err(io)?;
+            if is_new {
+                // The directories above know of it only then.
+                for above in dir.ancestors().skip(1).take(2) {
+                    sync_dir(above).map_err(io)?;
+                }
+            }
         }
-        Ok(pin)
+        Ok(())
     }
 
     /// Where the content lies.
@@ -212,6 +217,7 @@ impl Blobs {
         let then = UNIX_EPOCH + Duration::from_millis(then.as_millis().try_into().unwrap_or(0));
         let below = |dir: PathBuf| fs::read_dir(dir).into_iter().flatten().flatten();
         below(self.inner.dir.join("originals"))
+            .chain(below(self.inner.dir.join("variants")))
             .flat_map(move |first| below(first.path()))
             .flat_map(move |second| below(second.path()))
             .filter(move |file| {
@@ -221,7 +227,7 @@ impl Blobs {
             .filter_map(|file| BlobHash::from_hex(file.file_name().to_str()?))
     }
 
-    /// Keeps a content that is there from being removed.
+    /// Keeps a content from being removed.
     ///
     /// Errors: `overloaded` while it is being removed.
     pub fn pin(&self, hash: BlobHash) -> Result<Pin> {

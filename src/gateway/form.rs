@@ -1,11 +1,13 @@
 //! Multipart forms that bring files (RFC 7578): read as they arrive, file by file; their texts are gathered on the way.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::header;
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use multer::{Field, Multipart};
 use serde::de::DeserializeOwned;
@@ -13,6 +15,9 @@ use serde::de::DeserializeOwned;
 use super::extract::{BodyLimits, MAX_FORM_FIELDS, essence, from_fields};
 use crate::error::{Code, Error, Result};
 use crate::store::Once;
+
+/// Bytes before a part's content at most.
+const MAX_HEAD: u64 = 64 * 1024;
 
 /// Whether a request brings a multipart form.
 pub fn is_form(request: &Request) -> bool {
@@ -22,12 +27,54 @@ pub fn is_form(request: &Request) -> bool {
 /// A form that is being read.
 pub struct Form {
     multipart: Multipart<'static>,
+    gauge: Arc<Gauge>,
     fields: Vec<(String, String)>,
     text_bytes: u64,
     max_text_bytes: u64,
     pause: Duration,
     /// Of all that was read, but for the contents of files.
     hasher: blake3::Hasher,
+}
+
+/// Watches how much goes by while the head of a part is looked for: it is gathered whole, and so is what stands before
+/// the first one.
+#[derive(Debug, Default)]
+struct Gauge {
+    passed: AtomicU64,
+    allowed: AtomicU64,
+}
+
+impl Gauge {
+    fn expect_head(&self) {
+        let passed = self.passed.load(Ordering::Relaxed);
+        self.allowed.store(passed + MAX_HEAD, Ordering::Relaxed);
+    }
+
+    fn expect_content(&self) {
+        self.allowed.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    fn watch<S, E>(
+        self: &Arc<Self>,
+        pieces: S,
+    ) -> impl Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> + Send + use<S, E>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let gauge = Arc::clone(self);
+        pieces.map(move |piece| {
+            let piece = piece.map_err(Into::into)?;
+            let before = gauge
+                .passed
+                .fetch_add(piece.len() as u64, Ordering::Relaxed);
+            // Pieces are as large as the connection makes them, so the one that goes beyond passes.
+            if before > gauge.allowed.load(Ordering::Relaxed) {
+                return Err("the head of a part is too long".into());
+            }
+            Ok(piece)
+        })
+    }
 }
 
 /// A file of a form.
@@ -61,9 +108,11 @@ impl Form {
             .and_then(|value| value.to_str().ok())
             .and_then(|kind| multer::parse_boundary(kind).ok())
             .ok_or(Code::InvalidBody)?;
-        let pieces = Limited::new(request.into_body(), limit).into_data_stream();
+        let gauge = Arc::new(Gauge::default());
+        let pieces = gauge.watch(Limited::new(request.into_body(), limit).into_data_stream());
         Ok(Self {
             multipart: Multipart::new(pieces, boundary),
+            gauge,
             fields: Vec::new(),
             text_bytes: 0,
             max_text_bytes,
@@ -75,6 +124,7 @@ impl Form {
     /// The next file; none at the end, when all texts were read as well.
     pub async fn next_file(&mut self) -> Result<Option<FormFile>> {
         loop {
+            self.gauge.expect_head();
             let next = tokio::time::timeout(self.pause, self.multipart.next_field());
             let Some(field) = next
                 .await
@@ -83,6 +133,7 @@ impl Form {
             else {
                 return Ok(None);
             };
+            self.gauge.expect_content();
             let name = field.name().unwrap_or_default().to_owned();
             if field.file_name().is_some() {
                 self.hasher.update(b"file").update(name.as_bytes());

@@ -152,6 +152,11 @@ fn worth_compressing() -> impl Predicate {
         .and(NotForContentType::const_new("video/"))
         .and(NotForContentType::const_new("audio/"))
         .and(NotForContentType::const_new("multipart/"))
+        // Their tags are of the bytes as they are.
+        .and(NotForContentType::const_new("image/svg+xml"))
+        .and(NotForContentType::const_new(
+            "application/vnd.apple.mpegurl",
+        ))
 }
 
 /// The route that answered, for metrics.

@@ -82,12 +82,16 @@ impl Source {
 
 /// Answers a `GET` or `HEAD` for a file.
 pub fn respond(method: &Method, headers: &HeaderMap, body: &FileBody) -> Response {
-    let mut response = match answer(headers, body) {
+    let mut response = match answer(method, headers, body) {
         Ok(response) => response,
         Err(refusal) => return refusal.into_response(),
     };
     if *method == Method::HEAD {
         *response.body_mut() = Body::empty();
+    }
+    // A refusal is not what others should be given for the file.
+    if response.status().is_client_error() {
+        return response;
     }
     let shared = [
         (header::ETAG, body.etag.as_str()),
@@ -100,7 +104,7 @@ pub fn respond(method: &Method, headers: &HeaderMap, body: &FileBody) -> Respons
     response
 }
 
-fn answer(headers: &HeaderMap, body: &FileBody) -> Result<Response> {
+fn answer(method: &Method, headers: &HeaderMap, body: &FileBody) -> Result<Response> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_MATCH).is_some_and(|list| !names(list, &body.etag, false)) {
         return Err(Error::new(Code::PreconditionFailed));
@@ -111,6 +115,8 @@ fn answer(headers: &HeaderMap, body: &FileBody) -> Result<Response> {
     // A range of another version than the client has is no use to it.
     let holds = text(header::IF_RANGE).is_none_or(|tag| tag.trim() == body.etag);
     let size = body.source.size();
+    // Parts are defined for GET alone.
+    let holds = holds && *method == Method::GET;
     let ranges = match text(header::RANGE).filter(|_| holds) {
         Some(wanted) => parse(wanted, size),
         None => Wanted::Whole,

@@ -122,7 +122,10 @@ impl Media {
                 counter!("socialhub_media_conversions_total", "outcome" => "done").increment(1);
                 Conversion::Done
             }
-            Err(error) if error.code() == Code::NotReady => return false,
+            // It stops, or the content is being removed just now.
+            Err(error) if matches!(error.code(), Code::NotReady | Code::Overloaded) => {
+                return false;
+            }
             Err(error) => {
                 let is_its_fault = !matches!(error.code(), Code::Internal | Code::StorageFull);
                 warn!(error = %error, causes = error.causes(), "A video could not be converted");

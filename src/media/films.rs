@@ -19,7 +19,7 @@ use super::ffmpeg::{self, Ffmpeg, FfmpegError, Job, Refusal};
 use super::intake::{FIRST, picture_error, put};
 use super::pictures::{self, Format, Picture};
 use super::{Facts, Kind};
-use crate::blobs::{Blobs, Pin, Staged};
+use crate::blobs::{Blobs, Staged};
 use crate::config;
 use crate::error::{Code, Error, Result};
 
@@ -116,7 +116,7 @@ impl Films {
         staged: Staged,
         container: Container,
         limits: &pictures::Limits,
-    ) -> Result<(Facts, bool, Pin)> {
+    ) -> Result<(Facts, bool)> {
         let file = File::open(staged.path()).map_err(Error::internal)?;
         let read = container::inspect(file, container).map_err(container_error)?;
         let plays = read.plays_in_browsers();
@@ -140,18 +140,23 @@ impl Films {
         };
         let Some(ffmpeg) = self.ffmpeg() else {
             if plays {
-                return Ok((facts, false, blobs.keep(staged)?));
+                blobs.keep(staged)?;
+                return Ok((facts, false));
             }
             return Err(Error::new(Code::UnsupportedFile).with_message(
                 "This server takes videos that browsers play as they are: MP4 with H.264, or WebM.",
             ));
         };
         match self.look_closer(ffmpeg, blobs, &staged, limits, &mut facts) {
-            Ok(()) => Ok((facts, true, blobs.keep(staged)?)),
+            Ok(()) => {
+                blobs.keep(staged)?;
+                Ok((facts, true))
+            }
             // It may be a fault of the helper's.
             Err(error) if plays && error.code() == Code::Internal => {
                 warn!(error = %error, causes = error.causes(), "A video is kept as it is");
-                Ok((facts, false, blobs.keep(staged)?))
+                blobs.keep(staged)?;
+                Ok((facts, false))
             }
             Err(error) if error.code() == Code::Internal => {
                 Err(Error::new(Code::BrokenFile).with_source(error))

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::pin::pin;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +18,7 @@ use tracing::warn;
 use super::container::{self, Container};
 use super::pictures::{self, Encoding, Format, Picture, PictureError};
 use super::pool::Rest;
+use super::sweep::Doubtful;
 use super::variants::{self, Form, Size, Variant, WIDTHS};
 use super::{Facts, Focus, Kind, Media, alt_text, focus_point, sql};
 use crate::blobs::{BlobHash, Blobs, Pin, Staged};
@@ -76,7 +78,41 @@ pub struct Received {
     pub(super) facts: Facts,
     pub(super) description: Description,
     pub(super) needs_conversion: bool,
+    kept: Kept,
+}
+
+/// A content that lies on the disk, and that no row knows yet. Unless one does in the end, it is removed: whoever brought
+/// it may have gone away at any moment.
+#[derive(Debug)]
+pub(super) struct Kept {
+    hash: BlobHash,
+    doubtful: Option<Arc<Doubtful>>,
     _pin: Pin,
+}
+
+impl Kept {
+    pub(super) fn new(doubtful: &Arc<Doubtful>, hash: BlobHash, pin: Pin) -> Self {
+        Self {
+            hash,
+            doubtful: Some(Arc::clone(doubtful)),
+            _pin: pin,
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(doubtful) = &self.doubtful {
+            doubtful.add(self.hash);
+        }
+    }
+}
+
+impl Received {
+    /// A row knows it.
+    pub fn confirm(mut self) {
+        self.kept.doubtful = None;
+    }
 }
 
 impl Upload {
@@ -173,7 +209,7 @@ impl Media {
         })
     }
 
-    /// Takes several in, all at once. When one is refused, nothing is left of the others.
+    /// Takes several in, all at once. When one is refused, so are the others.
     pub async fn take_in_all(&self, uploads: Vec<Upload>) -> Result<Vec<Received>> {
         let taken = uploads.into_iter().map(|upload| {
             let media = self.clone();
@@ -191,10 +227,7 @@ impl Media {
         }
         match refusal {
             None => Ok(received),
-            Some(refusal) => {
-                self.discard(received).await;
-                Err(refusal)
-            }
+            Some(refusal) => Err(refusal),
         }
     }
 
@@ -209,22 +242,25 @@ impl Media {
             description,
         } = upload;
         let (hash, size_bytes) = (staged.hash, staged.size_bytes);
+        // From here on nobody removes what others have of the same.
+        let pin = self.shared.blobs.pin(hash)?;
+        let kept = Kept::new(&self.shared.doubtful, hash, pin);
         let known = self.shared.store.read(move |tx| sql::find_facts(tx, hash));
-        let (facts, needs_conversion, pin) = if let Some(facts) = known.await? {
+        let (facts, needs_conversion, kept) = if let Some(facts) = known.await? {
             // Somebody brought the same before: all is done, but for the claim on it.
             let blobs = self.shared.blobs.clone();
             // Whether it is converted was decided then.
-            let pin = tasks::blocking(move || blobs.keep(staged)).await?;
-            (facts, false, pin)
+            tasks::blocking(move || blobs.keep(staged)).await?;
+            (facts, false, kept)
         } else {
             let blobs = self.shared.blobs.clone();
             let limits = variants::limits(&self.shared.options);
             let films = self.shared.films.clone();
             let work = move || match format {
-                Recognised::Picture(format) => work_on(&blobs, staged, format, &limits),
+                Recognised::Picture(format) => work_on(&blobs, staged, kept, format, &limits),
                 Recognised::Film(container) => {
-                    let known = films.work_on(&blobs, staged, container, &limits)?;
-                    Ok((known, None))
+                    let (facts, is_waiting) = films.work_on(&blobs, staged, container, &limits)?;
+                    Ok(((facts, is_waiting, kept), None))
                 }
             };
             self.shared.pool.run(work).await?
@@ -235,7 +271,7 @@ impl Media {
             facts,
             description,
             needs_conversion,
-            _pin: pin,
+            kept,
         })
     }
 }
@@ -245,9 +281,10 @@ impl Media {
 fn work_on(
     blobs: &Blobs,
     staged: Staged,
+    kept: Kept,
     format: Format,
     limits: &pictures::Limits,
-) -> Result<((Facts, bool, Pin), Option<Rest>)> {
+) -> Result<((Facts, bool, Kept), Option<Rest>)> {
     let open = || {
         File::open(staged.path())
             .map(BufReader::new)
@@ -274,7 +311,9 @@ fn work_on(
         let first = picture.render_widths(&[FIRST]).map_err(picture_error)?;
         put(blobs, hash, &first, &[FIRST])?;
     }
-    let pin = blobs.keep(staged)?;
+    blobs.keep(staged)?;
+    // Until the rest is there, too: what is removed meanwhile would come back in parts.
+    let pin = blobs.pin(hash)?;
     // Wider than the picture would be the same again; the widest is what its own address shows.
     let mut rest: Vec<u32> = widths
         .iter()
@@ -284,6 +323,7 @@ fn work_on(
     rest.sort_unstable_by(|a, b| b.cmp(a));
     let blobs = blobs.clone();
     let later: Rest = Box::new(move || {
+        let _pin = pin;
         let made = picture
             .render_widths(&rest)
             .map_err(picture_error)
@@ -293,7 +333,7 @@ fn work_on(
             warn!(error = %error, causes = error.causes(), "Some sizes of a picture could not be made");
         }
     });
-    Ok(((known, false, pin), Some(later)))
+    Ok(((known, false, kept), Some(later)))
 }
 
 pub(super) fn put(

@@ -223,7 +223,7 @@ impl MediaItem {
         // A video without a likeness has no poster.
         let has_picture = stored.kind == Kind::Image || stored.thumbhash.is_some();
         let variants = match (has_picture, stored.width, stored.height) {
-            (true, Some(width), Some(height)) => variants::smaller_than(width)
+            (true, Some(width), Some(height)) => variants::offered(width, stored.is_animated)
                 .map(|narrow| VariantLink {
                     width: narrow,
                     height: variants::height_of(narrow, width, height),
@@ -333,6 +333,7 @@ struct Shared {
     signer: Signer,
     films: films::Films,
     busy: resumable::Busy,
+    doubtful: Arc<sweep::Doubtful>,
     progress: Arc<convert::Progress>,
 }
 
@@ -370,6 +371,7 @@ impl Media {
         let media = Self {
             shared: Arc::new(Shared {
                 busy: resumable::Busy::default(),
+                doubtful: Arc::default(),
                 progress: Arc::default(),
                 films: films::Films::new(options, tasks.stopping().clone()),
                 blobs: blobs.await?,
@@ -432,8 +434,8 @@ impl Media {
             .store
             .submit_once(command, actor.once.clone())
             .await;
-        if added.is_err() {
-            self.discard(vec![received]).await;
+        if added.is_ok() {
+            received.confirm();
         }
         added
     }

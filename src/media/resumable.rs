@@ -98,12 +98,12 @@ impl Media {
             alt: draft.alt,
             expires_at: self.shared.ids.now().plus(KEPT),
         };
-        Description::parse(
-            &mut Vec::new(),
-            about.alt.as_deref(),
-            super::Focus::default(),
-            false,
-        );
+        let mut wrong = Vec::new();
+        let focus = super::Focus::default();
+        Description::parse(&mut wrong, about.alt.as_deref(), focus, false);
+        if !wrong.is_empty() {
+            return Err(Error::invalid_fields(wrong));
+        }
         let name = random::token()?;
         let blobs = self.shared.blobs.clone();
         let resumable = Resumable {

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::container::Container;
 use super::convert::{FILM, LADDER, SOUND};
 use super::variants::{Form, Size, Variant, WIDTHS};
-use super::{Conversion, Kind, Media, SetConversion, sql};
+use super::{Conversion, Kind, Media, sql};
 use crate::blobs::BlobHash;
 use crate::clock::Timestamp;
 use crate::config;
@@ -39,6 +39,8 @@ pub struct Served {
     pub etag: String,
     /// Whether everybody may keep it.
     pub is_public: bool,
+    /// Whether this address never shows anything else.
+    pub is_fixed: bool,
 }
 
 /// The bytes of a file.
@@ -123,47 +125,44 @@ impl Media {
             media_type: variant.form.media_type(),
             etag,
             is_public: file.is_public,
+            is_fixed: matches!(variant.size, Size::Width(_)),
         })
     }
 
     /// A film or a recording, in the form that every browser plays as soon as there is one.
     async fn open_film(&self, file: &sql::File) -> Result<Served> {
         let hash = file.hash;
-        if file.conversion == Conversion::Done {
-            let (name, media_type) = if file.kind == Kind::Video {
-                (FILM, "video/mp4")
-            } else {
-                (SOUND, "audio/mp4")
-            };
-            if let Some(content) = self
-                .read_file(self.shared.blobs.variant(hash, name))
-                .await?
-            {
-                return Ok(Served {
-                    content,
-                    media_type,
-                    etag: format!("\"{:.16}-{name}\"", hash.to_string()),
-                    is_public: file.is_public,
-                });
-            }
-            // It is derived, and was lost: it can be made again.
-            let state = Conversion::Waiting;
-            let again = SetConversion { hash, state };
-            self.shared.store.submit(again).await?;
+        let (name, media_type) = if file.kind == Kind::Video {
+            (FILM, "video/mp4")
+        } else {
+            (SOUND, "audio/mp4")
+        };
+        if let Some(content) = self
+            .read_file(self.shared.blobs.variant(hash, name))
+            .await?
+        {
+            return Ok(Served {
+                content,
+                media_type,
+                etag: format!("\"{:.16}-{name}\"", hash.to_string()),
+                is_public: file.is_public,
+                is_fixed: true,
+            });
+        }
+        // What a camera wrote into the original is nobody's business while it can still be left behind.
+        if file.conversion == Conversion::Waiting {
+            return Err(Error::new(Code::MediaProcessing).with_retry_after(5));
         }
         if !file.plays {
-            return Err(match file.conversion {
-                Conversion::Failed => Error::new(Code::BrokenFile),
-                _ => Error::new(Code::MediaProcessing).with_retry_after(5),
-            });
+            return Err(Error::new(Code::BrokenFile));
         }
         let content = self.read_file(self.shared.blobs.original(hash)).await?;
         Ok(Served {
             content: content.ok_or(Code::MediaNotFound)?,
-            media_type: media_type(&file.format),
+            media_type: original_type(&file.format),
             etag: format!("\"{:.16}-original\"", hash.to_string()),
-            // There will be another form of it.
-            is_public: file.is_public && file.conversion != Conversion::Waiting,
+            is_public: file.is_public,
+            is_fixed: true,
         })
     }
 
@@ -211,6 +210,7 @@ impl Media {
                 name.replace('/', "-")
             ),
             is_public: file.is_public,
+            is_fixed: true,
         })
     }
 
@@ -290,7 +290,7 @@ impl Media {
 }
 
 /// The media type of an original by its usual extension.
-fn media_type(extension: &str) -> &'static str {
+fn original_type(extension: &str) -> &'static str {
     [
         Container::Mp4,
         Container::M4a,
@@ -305,12 +305,13 @@ fn media_type(extension: &str) -> &'static str {
     .map_or("application/octet-stream", Container::mime)
 }
 
+/// A part of a focus, as fine as crops are made.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a focus lies between -1 and 1"
 )]
-fn spot(part: f32) -> i8 {
-    (part * 100.0).round() as i8
+pub(super) fn spot(part: f32) -> i8 {
+    (part * 10.0).round() as i8
 }
 
 /// Which variant a name means, for a client that takes these forms.

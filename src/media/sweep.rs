@@ -1,16 +1,22 @@
 //! What nobody uses goes: uploads that were never attached, contents whose last use is gone, files that no row knows.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::{ForgetBlob, Media, PruneMedia, Received, sql};
+use super::{ForgetBlob, Media, PruneMedia, sql};
 use crate::blobs::BlobHash;
 use crate::error::Result;
 use crate::tasks::{self, Tasks};
 
 /// How often.
 const EVERY: Duration = Duration::from_mins(10);
+
+/// How soon what is in doubt is looked at again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Rows in one go.
 const STEP: u32 = 200;
@@ -21,19 +27,57 @@ const LINGER: Duration = Duration::from_mins(10);
 /// How long a file may lie there that no row knows: its upload may still be under way.
 const UNKNOWN: Duration = Duration::from_hours(2);
 
+/// Contents of which it is not sure whether a row knows them: who brought them was refused, or went away.
+#[derive(Debug, Default)]
+pub(super) struct Doubtful {
+    hashes: Mutex<HashSet<BlobHash>>,
+    news: Notify,
+}
+
+impl Doubtful {
+    pub(super) fn add(&self, hash: BlobHash) {
+        self.put_back(hash);
+        self.news.notify_one();
+    }
+
+    fn put_back(&self, hash: BlobHash) {
+        let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        hashes.insert(hash);
+    }
+
+    fn take(&self) -> HashSet<BlobHash> {
+        let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut hashes)
+    }
+
+    /// Until there is something to look at; what stays in doubt is looked at again soon.
+    async fn news(&self) {
+        let is_empty = {
+            let hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+            hashes.is_empty()
+        };
+        if is_empty {
+            self.news.notified().await;
+        } else {
+            tokio::time::timeout(AGAIN, self.news.notified()).await.ok();
+        }
+    }
+}
+
 impl Media {
     pub(super) fn keep_clean(&self, tasks: &Tasks) {
         let (media, stopping) = (self.clone(), tasks.stopping().clone());
         tasks.spawn("media sweep", async move {
             let mut ticks = tokio::time::interval(EVERY);
             loop {
-                tokio::select! {
-                    _ = ticks.tick() => {}
-                    () = stopping.cancelled() => return,
-                }
-                let swept = tokio::select! {
-                    swept = media.sweep() => swept,
-                    () = stopping.cancelled() => return,
+                let work = async {
+                    tokio::select! {
+                        _ = ticks.tick() => media.sweep().await,
+                        () = media.shared.doubtful.news() => media.settle_doubts().await,
+                    }
+                };
+                let Some(swept) = stopping.run_until_cancelled(work).await else {
+                    return;
                 };
                 if let Err(error) = swept {
                     warn!(error = %error, causes = error.causes(), "Unused media could not be removed; later then");
@@ -105,16 +149,15 @@ impl Media {
         }
     }
 
-    /// Gives up contents that were taken in for something that was then refused.
-    pub async fn discard(&self, received: Vec<Received>) {
-        let hashes: Vec<BlobHash> = received.iter().map(|one| one.hash).collect();
-        drop(received);
-        for hash in hashes {
-            // The sweep finds what is left.
-            if let Err(error) = self.forget(hash).await {
-                warn!(error = %error, causes = error.causes(), "A file that is not used could not be removed");
+    /// Removes contents that were brought and that no row knows. What is pinned stays in doubt.
+    async fn settle_doubts(&self) -> Result<()> {
+        for hash in self.shared.doubtful.take() {
+            let known = self.shared.store.read(move |tx| sql::is_known(tx, hash));
+            if !known.await? && !self.forget(hash).await? {
+                self.shared.doubtful.put_back(hash);
             }
         }
+        Ok(())
     }
 
     /// Removes a content, unless somebody uses it or is about to; whether it is gone.

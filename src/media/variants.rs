@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::films::POSTER;
 use super::intake::picture_error;
 use super::pictures::{AnimatedEncoding, Animation, Encoding, Format, Limits, Picture, Shape};
+use super::serving::spot;
 use super::{Focus, Kind, Media};
 use crate::blobs::BlobHash;
 use crate::config;
@@ -36,8 +37,15 @@ const AVATARS: [u32; 2] = [96, 400];
 const BANNERS: [u32; 2] = [600, 1500];
 
 /// The widths in which a picture is offered beside its own.
-pub(super) fn smaller_than(width: u32) -> impl Iterator<Item = u32> {
-    WIDTHS.into_iter().filter(move |narrow| *narrow < width)
+pub(super) fn offered(width: u32, is_animated: bool) -> impl Iterator<Item = u32> {
+    let widest = if is_animated {
+        MAX_ANIMATED_WIDTH
+    } else {
+        u32::MAX
+    };
+    WIDTHS
+        .into_iter()
+        .filter(move |narrow| *narrow < width && *narrow <= widest)
 }
 
 /// The height of a picture that is made this narrow.
@@ -137,7 +145,6 @@ impl Variant {
     /// The name of its file. What depends on the focus is another file for another focus.
     pub(super) fn file_name(self, focus: Focus) -> String {
         let extension = self.form.extension();
-        let spot = |part: f32| (part * 100.0).round();
         match self.size {
             Size::Width(width) => format!("{width}.{extension}"),
             Size::Avatar(side) => {
@@ -216,38 +223,32 @@ fn make(
 type Lock = Arc<tokio::sync::Mutex<()>>;
 
 /// Which variants are being made, so that each is made once, however many ask.
-#[derive(Default)]
-pub(super) struct Making {
-    locks: Mutex<HashMap<(BlobHash, String), Lock>>,
-}
+#[derive(Clone, Default)]
+pub(super) struct Making(Arc<Mutex<HashMap<(BlobHash, String), Lock>>>);
 
 /// A place in the queue for one variant.
-struct Turn<'a> {
-    making: &'a Making,
+struct Turn {
+    making: Making,
     key: (BlobHash, String),
     lock: Lock,
 }
 
 impl Making {
-    fn turn(&self, hash: BlobHash, name: &str) -> Turn<'_> {
+    fn turn(&self, hash: BlobHash, name: &str) -> Turn {
         let key = (hash, name.to_owned());
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = Arc::clone(locks.entry(key.clone()).or_default());
         Turn {
-            making: self,
+            making: self.clone(),
             key,
             lock,
         }
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
-        let mut locks = self
-            .making
-            .locks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut locks = self.making.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The map's own, and this one: nobody else is waiting.
         if Arc::strong_count(&self.lock) == 2 {
             locks.remove(&self.key);
@@ -267,11 +268,7 @@ impl Media {
     ) -> Result<()> {
         let shared = &self.shared;
         let turn = shared.making.turn(file.hash, name);
-        let _first = turn.lock.lock().await;
-        let path = shared.blobs.variant(file.hash, name);
-        if tokio::fs::try_exists(&path).await.unwrap_or(false) {
-            return Ok(());
-        }
+        let first = Arc::clone(&turn.lock).lock_owned().await;
         let (blobs, limits) = (shared.blobs.clone(), limits(&shared.options));
         let (hash, focus, is_animated) = (file.hash, file.focus, file.is_animated);
         let is_film = file.kind != Kind::Image;
@@ -282,6 +279,12 @@ impl Media {
         };
         let name = name.to_owned();
         let work = move || {
+            // With the work, so that it is begun once even when those who asked have gone away.
+            let (_turn, _first) = (turn, first);
+            if blobs.variant(hash, &name).exists() {
+                return Ok(((), None));
+            }
+            let _pin = blobs.pin(hash)?;
             let original = if is_film {
                 blobs.variant(hash, POSTER)
             } else {

@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::error::{Code, Error, FieldError, Result};
 use crate::id::{Ids, MediaId, PostId, UserId};
 use crate::links::Link;
-use crate::media::{MAX_PER_POST, Media, MediaItem, Upload};
+use crate::media::{MAX_PER_POST, Media, MediaItem, Received, Upload};
 use crate::page::{Cursor, Page, Slice};
 use crate::store::{ReadTx, Registry, Store};
 use crate::text;
@@ -206,8 +206,8 @@ impl Posts {
             at: self.ids.now(),
         };
         let created = self.store.submit_once(command, actor.once.clone()).await;
-        if created.is_err() {
-            self.media.discard(received).await;
+        if created.is_ok() {
+            received.into_iter().for_each(Received::confirm);
         }
         created
     }

@@ -16,9 +16,9 @@ use crate::error::{Code, Error, FieldError, Result};
 use crate::event::UserStatus;
 use crate::id::{FollowId, Ids, MediaId, UserId};
 use crate::links::Link;
-use crate::media::{Holder, Media, Upload};
+use crate::media::{self, Holder, Media, Received, Upload};
 use crate::page::{Cursor, Page, Slice};
-use crate::store::{ReadTx, Registry, Store};
+use crate::store::{ReadTx, Registry, Store, WriteTx};
 use crate::text;
 
 pub use commands::{FollowUser, ProfileChange, SetPicture, UnfollowUser, UpdateProfile};
@@ -34,6 +34,14 @@ pub enum Slot {
     Avatar,
     /// The wide one above.
     Banner,
+}
+
+/// Removes the pictures of a profile.
+pub fn release_pictures(tx: &WriteTx<'_>, user: UserId, at: Timestamp) -> Result<()> {
+    for slot in [Slot::Avatar, Slot::Banner] {
+        media::release(tx, slot.holder(user), at)?;
+    }
+    Ok(())
 }
 
 impl Slot {
@@ -258,8 +266,8 @@ impl Users {
             at: self.ids.now(),
         };
         let set = self.store.submit_once(command, actor.once.clone()).await;
-        if set.is_err() {
-            self.media.discard(received.into_iter().collect()).await;
+        if set.is_ok() {
+            received.into_iter().for_each(Received::confirm);
         }
         set
     }

@@ -22,6 +22,7 @@ mod events;
 mod figures;
 mod load;
 mod login;
+mod pictures;
 mod plain;
 mod process;
 mod reads;
@@ -60,7 +61,9 @@ const QUICK: Scale = Scale {
 };
 
 /// The parts, by the name that `--only` takes.
-const PARTS: [&str; 6] = ["start", "reads", "writes", "login", "thread", "events"];
+const PARTS: [&str; 7] = [
+    "start", "reads", "writes", "login", "thread", "events", "pictures",
+];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -91,7 +94,7 @@ fn main() {
     }
     if wanted
         .iter()
-        .any(|part| !["start", "events"].contains(part))
+        .any(|part| !["start", "events", "pictures"].contains(part))
     {
         let seeded = seed::Seeded::new(&scale);
         let mut server = daemon::Daemon::start(seeded.data_dir());
@@ -118,6 +121,9 @@ fn main() {
     }
     if wanted.contains(&"events") {
         events::measure(&mut figures, &scale);
+    }
+    if wanted.contains(&"pictures") {
+        pictures::measure(&mut figures, &scale);
     }
     figures.print();
     figures.write();

@@ -1,4 +1,4 @@
-//! What is served, as programs of others read it: exiftool, ImageMagick, ffprobe. `./tests/run` installs them.
+//! What is served, as programs of others read it: exiftool, `ImageMagick`, ffprobe. `./tests/run` installs them.
 
 use std::path::{Path, PathBuf};
 

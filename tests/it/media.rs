@@ -29,6 +29,23 @@ fn files_in(server: &Server, part: &str) -> usize {
     files(&server.config.data_dir.join("media").join(part)).len()
 }
 
+/// Waits until so many contents are kept: what is refused goes a moment later.
+async fn originals_become(server: &Server, count: usize) {
+    eventually("what was refused is gone", || async {
+        (files_in(server, "originals") == count).then_some(())
+    })
+    .await;
+}
+
+/// Sweeps until so many contents are kept: what is still worked on stays until then.
+async fn swept_to(server: &Server, count: usize) {
+    eventually("what nobody uses is gone", || async {
+        server.app.media().sweep().await.unwrap();
+        (files_in(server, "originals") == count).then_some(())
+    })
+    .await;
+}
+
 /// The path and query of an address of ours.
 fn path_of(address: &Value) -> String {
     let address = address.as_str().unwrap();
@@ -497,6 +514,7 @@ async fn parts_of_a_file_and_conditions_are_as_the_standard_has_them() {
 
         let beyond = get(&[("range", "bytes=99999999-")]).await;
         beyond.expect_code(416, "range_not_satisfiable");
+        assert_eq!(beyond.header("cache-control"), "no-store");
         assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
         assert_eq!(get(&[("range", "bytes=5-1")]).await.status, 200);
         let known = get(&[("if-none-match", &tag)]).await;
@@ -560,11 +578,9 @@ async fn the_same_content_is_one_file_until_nobody_uses_it() {
     let path = path_of(&second["imageUrls"][0]);
     assert_eq!(fetch(&server, &path, "image/jpeg").await.status, 200);
     delete(&bob, &second).await;
-    sweep().await;
-    assert_eq!(
-        files_in(&server, "originals") + files_in(&server, "variants"),
-        0
-    );
+    server.advance(Duration::from_mins(11));
+    swept_to(&server, 0).await;
+    assert_eq!(files_in(&server, "variants"), 0);
     // And it may come again.
     let third = upload(&bob, "/posts/").await.expect(201)["post"].clone();
     let path = path_of(&third["imageUrls"][0]);
@@ -585,13 +601,11 @@ async fn what_was_never_attached_goes_after_a_day_and_what_nothing_knows_as_well
     server.app.media().sweep().await.unwrap();
     assert_eq!(files_in(&server, "originals"), 2);
     stray.set_modified(time(1_000_000_000)).unwrap();
-    server.app.media().sweep().await.unwrap();
-    assert_eq!(files_in(&server, "originals"), 1);
+    swept_to(&server, 1).await;
     server.advance(Duration::from_hours(25));
     server.app.media().sweep().await.unwrap();
     server.advance(Duration::from_mins(11));
-    server.app.media().sweep().await.unwrap();
-    assert_eq!(files_in(&server, "originals"), 0);
+    swept_to(&server, 0).await;
     let path = path_of(&media["url"]);
     fetch(&server, &path, "*/*")
         .await
@@ -614,7 +628,7 @@ async fn room_is_limited_for_each_and_for_all() {
     add(&ada, 1).await.expect(201);
     let second = add(&ada, 2).await.expect(201)["post"]["id"].clone();
     add(&ada, 3).await.expect_code(413, "quota_exceeded");
-    assert_eq!(files_in(&server, "originals"), 2);
+    originals_become(&server, 2).await;
     // Another's room is another's; what is there already takes no more of everybody's.
     add(&bob, 3).await.expect(201);
     add(&bob, 4).await.expect_code(507, "storage_full");
@@ -684,7 +698,7 @@ async fn a_post_with_a_picture_that_is_sent_twice_appears_once() {
             .await
             .expect_code(422, "idempotency_mismatch");
     }
-    assert_eq!(files_in(&server, "originals"), 1);
+    originals_become(&server, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -798,4 +812,113 @@ async fn addresses_are_written_for_the_host_that_was_asked() {
         address(&ada).await,
         format!("https://cdn.example.org{drawn}")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_a_signature_for_what_they_may_not_see() {
+    let server = Server::start().await;
+    let (ada, mallory) = (server.sign_up("ada").await, server.sign_up("mallory").await);
+    let form = crate::support::pictures::form().text("visibility", "private");
+    let post = send(&ada, "/posts/", form).await.expect(201)["post"].clone();
+    let id = post["media"][0]["id"].as_str().unwrap();
+    // As addresses of her own picture, also where the answer is a stored one.
+    let mallory = mallory.with("idempotency-key", "k");
+    for trick in [
+        format!("/media/{id}/{{key}}"),
+        format!("/media/{id}?sign"),
+        format!("/media/{id}/hls/{{key}}/x"),
+        format!("signed:/media/{id}"),
+        format!("signed-within:/media/{id}/{{key}}"),
+    ] {
+        for slot in ["avatar", "banner"] {
+            for _ in 0..2 {
+                let reply = mallory
+                    .patch("/users/profile", json!({ slot: trick }))
+                    .await;
+                for told in ["signature=", "/17", "/18", "/19"] {
+                    assert!(!reply.text.contains(told), "{trick}: {}", reply.text);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_or_given_up_while_it_is_worked_on_leaves_nothing() {
+    let server = Server::start_with(|config| config.media.quota_bytes = 1_000).await;
+    let ada = server.sign_up("ada").await;
+    let gone = async || {
+        eventually("nothing is left", || async {
+            let left = files_in(&server, "originals")
+                + files_in(&server, "variants")
+                + files_in(&server, "incoming");
+            (left == 0).then_some(())
+        })
+        .await;
+    };
+    let large = picture(1_600, 1_200, 1, ImageFormat::Jpeg);
+    let form = Form::new().part("file", part(large.clone(), "a.jpg", "image/jpeg"));
+    send(&ada, "/posts/", form)
+        .await
+        .expect_code(413, "quota_exceeded");
+    gone().await;
+    // Whole, and then gone before the answer.
+    let mut stream = tokio::net::TcpStream::connect(server.app.address())
+        .await
+        .unwrap();
+    let mut body =
+        b"--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.jpg\"\r\n\r\n"
+            .to_vec();
+    body.extend(&large);
+    body.extend(b"\r\n--b--\r\n");
+    let head = format!(
+        "POST /posts/ HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\
+         content-type: multipart/form-data; boundary=b\r\n\r\n",
+        ada.token,
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    eventually("it is being worked on", || async {
+        let begun = files_in(&server, "incoming") + files_in(&server, "variants");
+        (begun > 0).then_some(())
+    })
+    .await;
+    drop(stream);
+    gone().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_before_a_file_is_bounded() {
+    let server = Server::start_with(|config| config.server.max_body_bytes = 50_000_000).await;
+    let ada = server.sign_up("ada").await;
+    let send_raw = async |body: Vec<u8>| {
+        let request = ada
+            .request(Method::POST, "/posts/")
+            .header("content-type", "multipart/form-data; boundary=b")
+            .body(body);
+        ada.send(request).await
+    };
+    let endless_head = [&b"--b\r\nx-y: "[..], &vec![b'a'; 20_000_000]].concat();
+    for body in [vec![b'a'; 20_000_000], endless_head] {
+        send_raw(body).await.expect_code(400, "invalid_body");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_gone_leaves_no_picture_of_themselves() {
+    let server = Server::start().await;
+    let (admin, ada) = (server.set_up("admin").await, server.sign_up("ada").await);
+    let form = Form::new().part("file", part(jpeg(1), "a.jpg", "image/jpeg"));
+    let path = "/api/v1/users/profile/avatar";
+    let request = ada.request(Method::PUT, path).multipart(form);
+    let user = ada.send(request).await.expect(200)["user"].clone();
+    let path = path_of(&user["avatar"]);
+    assert_eq!(fetch(&server, &path, "*/*").await.status, 200);
+    let change = json!({ "status": "deleted" });
+    let status = format!("/api/v1/admin/users/{}/status", ada.id);
+    admin.patch(&status, change).await.expect(200);
+    fetch(&server, &path, "*/*")
+        .await
+        .expect_code(404, "media_not_found");
 }

@@ -17,7 +17,7 @@ use super::Domains;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::gateway::{Caller, Path};
-use crate::media::{Media, Resumable, ResumableDraft};
+use crate::media::{Media, MediaItem, Resumable, ResumableDraft};
 
 const VERSION: &str = "1.0.0";
 const EXTENSIONS: &str = "creation,expiration,checksum,termination";
@@ -91,8 +91,9 @@ async fn offset(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Response> {
-    let upload = media.resumable(&caller.actor, &name).await?;
+    let (upload, item) = media.resumable(&caller.actor, &name).await?;
     let mut response = progress(StatusCode::OK, &upload)?;
+    name_media(&mut response, item.as_ref())?;
     let headers = response.headers_mut();
     headers.insert("upload-length", HeaderValue::from(upload.length));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -129,11 +130,17 @@ async fn append(
         .append(&caller.actor, &name, offset, checksum, pieces)
         .await?;
     let mut response = progress(StatusCode::NO_CONTENT, &upload)?;
+    name_media(&mut response, item.as_ref())?;
+    Ok(response)
+}
+
+/// Names what an upload has become.
+fn name_media(response: &mut Response, item: Option<&MediaItem>) -> Result<()> {
     if let Some(item) = item {
         let id = HeaderValue::from_str(&item.id.to_string()).map_err(Error::internal)?;
         response.headers_mut().insert("media-id", id);
     }
-    Ok(response)
+    Ok(())
 }
 
 async fn abandon(

@@ -3,10 +3,12 @@
 //! Each has a directory `<media>/uploads/<name>` with `data`, whose length is how far it has come, and `about`, which
 //! its maker writes once and reads again.
 
+use std::any::Any;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -14,6 +16,7 @@ use super::incoming::Temporary;
 use super::{BlobHash, Blobs, Staged, io, make_dir, sync_dir};
 use crate::disk::DiskGuard;
 use crate::error::{Code, Error, Result};
+use crate::random;
 use crate::tasks::blocking_in_turn;
 
 /// Bytes that are gathered before they are written.
@@ -37,6 +40,7 @@ pub struct Appending {
     partial: Partial,
     file: Option<File>,
     gathered: BytesMut,
+    turn: Arc<dyn Any + Send + Sync>,
 }
 
 impl Blobs {
@@ -80,6 +84,14 @@ impl Blobs {
         }
     }
 
+    /// Removes what is left under a name, whole or not. Blocks.
+    pub fn remove_partial(&self, name: &str) -> Result<()> {
+        match fs::remove_dir_all(self.partial_dir(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(io(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// The names of all. Blocks.
     pub fn partials(&self) -> Vec<String> {
         fs::read_dir(self.inner.dir.join("uploads"))
@@ -96,8 +108,8 @@ impl Blobs {
 }
 
 impl Partial {
-    /// Begins to add to it.
-    pub async fn append(&self) -> Result<Appending> {
+    /// Begins to add to it. `turn` is kept until the last write has ended, also when nobody waits for it any more.
+    pub async fn append(&self, turn: Arc<dyn Any + Send + Sync>) -> Result<Appending> {
         let (partial, path) = (self.clone(), self.dir.join("data"));
         let file = blocking_in_turn(move || {
             partial.guard.check()?;
@@ -107,6 +119,7 @@ impl Partial {
             partial: self.clone(),
             file: Some(file.await?),
             gathered: BytesMut::new(),
+            turn,
         })
     }
 
@@ -120,9 +133,12 @@ impl Partial {
         cut().map_err(io)
     }
 
-    /// It is whole: makes it a content that can be kept, and forgets it here. Blocks.
-    pub fn finish(self) -> Result<Staged> {
-        let path = Temporary(self.dir.join("data"));
+    /// It is whole: makes it a content that can be kept. It stays here as well, until it is [removed](Blobs::remove_partial).
+    /// Blocks.
+    pub fn finish(&self, blobs: &Blobs) -> Result<Staged> {
+        let path = blobs.inner.dir.join("incoming").join(random::token()?);
+        fs::hard_link(self.dir.join("data"), &path).map_err(io)?;
+        let path = Temporary(path);
         let mut file = File::open(&path.0).map_err(io)?;
         let mut hasher = blake3::Hasher::new();
         let (mut head, mut size_bytes) = (Vec::new(), 0);
@@ -145,14 +161,6 @@ impl Partial {
             path,
         })
     }
-
-    /// Removes it. Blocks.
-    pub fn remove(&self) -> Result<()> {
-        match fs::remove_dir_all(&self.dir) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(io(error)),
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
 }
 
 impl Appending {
@@ -173,6 +181,7 @@ impl Appending {
     async fn flush(&mut self, sync: bool) -> Result<()> {
         let piece: Bytes = self.gathered.split().freeze();
         let guard = self.partial.guard.clone();
+        let turn = Arc::clone(&self.turn);
         let Some(mut file) = self.file.take() else {
             return Err(Error::new(Code::Internal).with_source("an upload goes on after it failed"));
         };
@@ -182,6 +191,7 @@ impl Appending {
             if sync {
                 file.sync_all().map_err(io)?;
             }
+            drop(turn);
             Ok(file)
         });
         self.file = Some(file.await?);

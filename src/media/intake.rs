@@ -255,15 +255,21 @@ impl Media {
         } else {
             let blobs = self.shared.blobs.clone();
             let limits = variants::limits(&self.shared.options);
-            let films = self.shared.films.clone();
-            let work = move || match format {
-                Recognised::Picture(format) => work_on(&blobs, staged, kept, format, &limits),
-                Recognised::Film(container) => {
-                    let (facts, is_waiting) = films.work_on(&blobs, staged, container, &limits)?;
-                    Ok(((facts, is_waiting, kept), None))
+            match format {
+                Recognised::Picture(format) => {
+                    let work = move || work_on(&blobs, staged, kept, format, &limits);
+                    self.shared.pool.run(work).await?
                 }
-            };
-            self.shared.pool.run(work).await?
+                Recognised::Film(container) => {
+                    let films = self.shared.films.clone();
+                    let work = move || {
+                        let (facts, is_waiting) =
+                            films.work_on(&blobs, staged, container, &limits)?;
+                        Ok(((facts, is_waiting, kept), None))
+                    };
+                    self.shared.film_pool.run(work).await?
+                }
+            }
         };
         Ok(Received {
             hash,

@@ -328,11 +328,14 @@ struct Shared {
     blobs: Blobs,
     options: config::Media,
     pool: pool::Pool,
+    film_pool: pool::Pool,
     making: variants::Making,
     shelf: serving::Shelf,
     signer: Signer,
     films: films::Films,
     busy: resumable::Busy,
+    /// Held while an upload is begun, so that what is open is counted right.
+    beginning: tokio::sync::Mutex<()>,
     doubtful: Arc<sweep::Doubtful>,
     progress: Arc<convert::Progress>,
 }
@@ -371,11 +374,13 @@ impl Media {
         let media = Self {
             shared: Arc::new(Shared {
                 busy: resumable::Busy::default(),
+                beginning: tokio::sync::Mutex::default(),
                 doubtful: Arc::default(),
                 progress: Arc::default(),
                 films: films::Films::new(options, tasks.stopping().clone()),
                 blobs: blobs.await?,
                 pool: pool::Pool::start(options)?,
+                film_pool: pool::Pool::start_for_films(options)?,
                 making: variants::Making::default(),
                 shelf: serving::Shelf::new(options, &store),
                 signer: Signer::new(secret, Duration::from_mins(minutes)),

@@ -19,6 +19,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
+    /// The threads for pictures.
     pub(super) fn start(options: &config::Media) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if options.workers == 0 {
@@ -26,11 +27,20 @@ impl Pool {
         } else {
             options.workers as usize
         };
-        let (queue, jobs) = bounded(options.queue_capacity as usize);
+        Self::start_named("media", threads, options.queue_capacity as usize)
+    }
+
+    /// One thread for films, whose helper may take long: pictures do not wait for it.
+    pub(super) fn start_for_films(options: &config::Media) -> Result<Self> {
+        Self::start_named("films", 1, options.queue_capacity as usize)
+    }
+
+    fn start_named(name: &str, threads: usize, capacity: usize) -> Result<Self> {
+        let (queue, jobs) = bounded(capacity);
         for number in 0..threads {
             let jobs = jobs.clone();
             std::thread::Builder::new()
-                .name(format!("media-{number}"))
+                .name(format!("{name}-{number}"))
                 .spawn(move || run(&jobs))
                 .map_err(Error::internal)?;
         }

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
+use tracing::warn;
 
-use super::{Description, Media, MediaItem, Upload};
+use super::{Description, Media, MediaItem, Upload, sql};
 use crate::actor::Actor;
 use crate::blobs::Partial;
 use crate::clock::Timestamp;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Kind, Result};
 use crate::id::UserId;
 use crate::random;
 use crate::tasks::blocking;
@@ -56,21 +57,54 @@ pub struct Resumable {
 #[derive(Clone, Default)]
 pub(super) struct Busy(Arc<Mutex<HashSet<String>>>);
 
-struct Turn(Busy, String);
+/// The right to add to one upload, while nobody else does.
+struct Turn {
+    busy: Busy,
+    name: String,
+    /// What came with a checksum counts once that was compared; until then, how far to go back.
+    unverified: Mutex<Option<(Partial, u64)>>,
+}
 
 impl Busy {
     fn begin(&self, name: &str) -> Option<Turn> {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        names
-            .insert(name.to_owned())
-            .then(|| Turn(self.clone(), name.to_owned()))
+        names.insert(name.to_owned()).then(|| Turn {
+            busy: self.clone(),
+            name: name.to_owned(),
+            unverified: Mutex::default(),
+        })
+    }
+}
+
+impl Busy {
+    fn end(&self, name: &str) {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.remove(name);
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut names = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        names.remove(&self.1);
+        let unverified = self
+            .unverified
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (busy, name) = (self.busy.clone(), std::mem::take(&mut self.name));
+        let Some((partial, length)) = unverified.take() else {
+            busy.end(&name);
+            return;
+        };
+        // Whoever sent it has gone away. Nobody else adds to it before that is done.
+        let cut = move || {
+            if let Err(error) = partial.cut(length) {
+                warn!(error = %error, causes = error.causes(), "A piece of an upload that was not verified stays");
+            }
+            busy.end(&name);
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(cut)),
+            Err(_outside) => cut(),
+        }
     }
 }
 
@@ -112,16 +146,37 @@ impl Media {
             length: about.length,
             expires_at: about.expires_at,
         };
+        let _one_by_one = self.shared.beginning.lock().await;
+        let owner = actor.user_id;
+        let taken = self
+            .shared
+            .store
+            .read(move |tx| Ok((sql::usage_bytes(tx, owner)?, sql::total_bytes(tx)?)));
+        let (usage, total) = taken.await?;
+        let quota = self.quota_bytes();
+        let cap = Some(self.shared.options.cap_bytes).filter(|bytes| *bytes > 0);
         blocking(move || {
-            let mut open = 0;
+            // What is promised to others counts as well.
+            let (mut open, mut own, mut all) = (0, usage, total);
             for other in blobs.partials() {
-                let Some((_, bytes, _)) = blobs.find_partial(&other)? else {
+                let found = blobs.find_partial(&other)?;
+                let Some(other) = found.and_then(|(_, bytes, _)| read(&bytes)) else {
                     continue;
                 };
-                open += usize::from(read(&bytes).is_some_and(|other| other.owner == about.owner));
+                all += other.length;
+                if other.owner == about.owner {
+                    open += 1;
+                    own += other.length;
+                }
             }
             if open >= MAX_OPEN {
                 return Err(Error::new(Code::TooManyUploads));
+            }
+            if quota.is_some_and(|quota| own + about.length > quota) {
+                return Err(Error::new(Code::QuotaExceeded));
+            }
+            if cap.is_some_and(|cap| all + about.length > cap) {
+                return Err(Error::new(Code::StorageFull));
             }
             let bytes = serde_json::to_vec(&about).map_err(Error::internal)?;
             blobs.begin_partial(&name, &bytes)
@@ -130,15 +185,27 @@ impl Media {
         Ok(resumable)
     }
 
-    /// One of one's own that is not over.
-    pub async fn resumable(&self, actor: &Actor, name: &str) -> Result<Resumable> {
-        let (_, about, offset) = self.find_resumable(actor, name).await?;
-        Ok(Resumable {
+    /// One of one's own that is not over. One that is whole, and was not taken in because something came between, is
+    /// taken in now: clients believe that it was.
+    pub async fn resumable(
+        &self,
+        actor: &Actor,
+        name: &str,
+    ) -> Result<(Resumable, Option<MediaItem>)> {
+        let (partial, about, offset) = self.find_resumable(actor, name).await?;
+        let resumable = Resumable {
             name: name.to_owned(),
             offset,
             length: about.length,
             expires_at: about.expires_at,
-        })
+        };
+        let is_whole = offset == about.length;
+        let turn = self.shared.busy.begin(name).filter(|_| is_whole);
+        let item = match turn {
+            Some(_turn) => Some(self.complete(actor, name, partial, &about).await?),
+            None => None,
+        };
+        Ok((resumable, item))
     }
 
     async fn find_resumable(&self, actor: &Actor, name: &str) -> Result<(Partial, About, u64)> {
@@ -169,12 +236,20 @@ impl Media {
         checksum: Option<[u8; 20]>,
         pieces: impl Stream<Item = Result<Bytes>> + Send,
     ) -> Result<(Resumable, Option<MediaItem>)> {
-        let _turn = self.shared.busy.begin(name).ok_or(Code::UploadBusy)?;
+        let turn = Arc::new(self.shared.busy.begin(name).ok_or(Code::UploadBusy)?);
         let (partial, about, present) = self.find_resumable(actor, name).await?;
         if offset != present {
             return Err(Error::new(Code::UploadConflict));
         }
-        let mut appending = partial.append().await?;
+        let unverified = || {
+            turn.unverified
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if checksum.is_some() {
+            *unverified() = Some((partial.clone(), present));
+        }
+        let mut appending = partial.append(Arc::<Turn>::clone(&turn)).await?;
         let (mut end, mut hasher) = (present, Sha1::new());
         let mut pieces = pin!(pieces);
         let broken = loop {
@@ -192,16 +267,16 @@ impl Media {
             }
         };
         appending.finish().await?;
-        let is_whole_piece = broken.is_none();
-        let mismatch = checksum.filter(|sum| !is_whole_piece || sum[..] != hasher.finalize()[..]);
-        let too_much = end > about.length;
-        if mismatch.is_some() || too_much {
+        let is_right = checksum.is_none_or(|sum| sum[..] == hasher.finalize()[..]);
+        let counts = checksum.is_none() || (is_right && broken.is_none());
+        if !counts || end > about.length {
             let partial = partial.clone();
             blocking(move || partial.cut(present)).await?;
         }
+        *unverified() = None;
         match broken {
             Some(error) => return Err(error),
-            None if mismatch.is_some() => return Err(Error::new(Code::ChecksumMismatch)),
+            None if !is_right => return Err(Error::new(Code::ChecksumMismatch)),
             None => {}
         }
         let resumable = Resumable {
@@ -213,14 +288,20 @@ impl Media {
         if end < about.length {
             return Ok((resumable, None));
         }
-        let item = self.complete(actor, partial, &about).await?;
+        let item = self.complete(actor, name, partial, &about).await?;
         Ok((resumable, Some(item)))
     }
 
-    /// What is whole is taken in like any upload; whether that goes well or not, it is not open any more.
-    async fn complete(&self, actor: &Actor, partial: Partial, about: &About) -> Result<MediaItem> {
-        let whole = partial.clone();
-        let staged = blocking(move || whole.finish()).await?;
+    /// What is whole is taken in like any upload. Then it is not open any more; nor when it is refused for good.
+    async fn complete(
+        &self,
+        actor: &Actor,
+        name: &str,
+        partial: Partial,
+        about: &About,
+    ) -> Result<MediaItem> {
+        let blobs = self.shared.blobs.clone();
+        let staged = blocking(move || partial.finish(&blobs)).await?;
         let mut wrong = Vec::new();
         let focus = super::Focus::default();
         let description = Description::parse(&mut wrong, about.alt.as_deref(), focus, false);
@@ -232,15 +313,25 @@ impl Media {
             self.add(actor, upload.described(description)).await
         }
         .await;
-        blocking(move || partial.remove()).await?;
+        let may_try_again = added.as_ref().is_err_and(|error| {
+            matches!(
+                error.kind(),
+                Kind::Unavailable | Kind::StorageFull | Kind::Internal
+            )
+        });
+        if !may_try_again {
+            let (blobs, name) = (self.shared.blobs.clone(), name.to_owned());
+            blocking(move || blobs.remove_partial(&name)).await?;
+        }
         added
     }
 
     /// Gives an upload up.
     pub async fn abandon(&self, actor: &Actor, name: &str) -> Result<()> {
         let _turn = self.shared.busy.begin(name).ok_or(Code::UploadBusy)?;
-        let (partial, ..) = self.find_resumable(actor, name).await?;
-        blocking(move || partial.remove()).await
+        self.find_resumable(actor, name).await?;
+        let (blobs, name) = (self.shared.blobs.clone(), name.to_owned());
+        blocking(move || blobs.remove_partial(&name)).await
     }
 
     /// Removes uploads whose time is over.
@@ -252,11 +343,11 @@ impl Media {
                 let Some(_turn) = busy.begin(&name) else {
                     continue;
                 };
-                if let Some((partial, bytes, _)) = blobs.find_partial(&name)? {
-                    let is_over = read(&bytes).is_none_or(|about| about.expires_at <= now);
-                    if is_over {
-                        partial.remove()?;
-                    }
+                let about = blobs
+                    .find_partial(&name)?
+                    .and_then(|(_, bytes, _)| read(&bytes));
+                if about.is_none_or(|about| about.expires_at <= now) {
+                    blobs.remove_partial(&name)?;
                 }
             }
             Ok(())

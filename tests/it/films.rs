@@ -287,19 +287,53 @@ async fn a_conversion_goes_on_after_a_restart() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_helper_that_crashes_or_hangs_harms_nothing_else() {
+/// A helper that tells its version and its coders like a whole one, and then does this.
+fn helper(dir: &std::path::Path, then: &str) -> String {
     use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::tempdir().unwrap();
-    // It tells its version and its coders like a whole one, and then dies.
-    let script = "#!/bin/sh\ncase \"$*\" in\n*-version*) echo 'ffmpeg version 9 of a test' ;;\n\
-                  *-encoders*) echo ' V..... libx264'; echo ' A..... aac' ;;\n*) kill -SEGV $$ ;;\nesac\n";
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*-version*) echo 'ffmpeg version 9 of a test' ;;\n\
+         *-encoders*) echo ' V..... libx264'; echo ' A..... aac' ;;\n*) {then} ;;\nesac\n"
+    );
     for name in ["ffmpeg", "ffprobe"] {
-        let path = dir.path().join(name);
-        std::fs::write(&path, script).unwrap();
+        let path = dir.join(name);
+        std::fs::write(&path, &script).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let program = dir.path().join("ffmpeg").display().to_string();
+    dir.join("ffmpeg").display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_helper_that_hangs_holds_up_films_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = helper(dir.path(), "trap '' TERM; sleep 600");
+    let server = Server::start_with(|config| config.media.ffmpeg = program).await;
+    let ada = server.sign_up("ada").await;
+    let film = upload(&ada, "film.mkv", "video/x-matroska");
+    let incoming = server.config.data_dir.join("media/incoming");
+    let pictures = async {
+        eventually("the helper is at work", || async {
+            // The film, and the directory in which it works.
+            (std::fs::read_dir(&incoming).unwrap().count() >= 2).then_some(())
+        })
+        .await;
+        for _ in 0..3 {
+            crate::support::pictures::upload(&ada, "/posts/")
+                .await
+                .expect(201);
+        }
+    };
+    tokio::select! {
+        reply = film => panic!("the helper hangs, and yet: {}", reply.text),
+        () = pictures => {}
+    }
+    // It is not waited for.
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_helper_that_crashes_harms_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = helper(dir.path(), "kill -SEGV $$");
     let server = Server::start_with(|config| config.media.ffmpeg = program).await;
     let ada = server.sign_up("ada").await;
     // What browsers play anyway is kept as it is; the rest cannot be.

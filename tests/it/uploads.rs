@@ -268,3 +268,46 @@ async fn what_does_not_fit_the_protocol_is_refused() {
     server.app.media().sweep().await.unwrap();
     assert_eq!(open_files(&server), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_upload_that_was_not_taken_in_is_taken_in_when_it_is_asked_for() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let bytes = jpeg(1);
+    let path = begin(&ada, bytes.len()).await;
+    append(&ada, &path, 0, &bytes[..1_000], &[]).await;
+    // As a kill between the last byte and what follows would leave it.
+    let name = path.rsplit_once('/').unwrap().1;
+    let data = server
+        .config
+        .data_dir
+        .join("media/uploads")
+        .join(name)
+        .join("data");
+    std::fs::write(data, &bytes).unwrap();
+    let reply = tus(&ada, Method::HEAD, &path, &[], &[]).await;
+    assert_eq!(reply.header("upload-offset"), bytes.len().to_string());
+    let media = ada
+        .get(&format!("/api/v1/media/{}", reply.header("media-id")))
+        .await;
+    assert_eq!(media.expect(200)["media"]["width"], 400);
+    assert_eq!(open_files(&server), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_promised_counts_against_the_room_there_is() {
+    let server = Server::start_with(|config| {
+        config.media.quota_bytes = 1_000_000;
+        config.media.cap_bytes = 1_500_000;
+    })
+    .await;
+    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
+    begin(&ada, 600_000).await;
+    create(&ada, 600_000)
+        .await
+        .expect_code(413, "quota_exceeded");
+    let path = begin(&ada, 400_000).await;
+    create(&bob, 600_000).await.expect_code(507, "storage_full");
+    tus(&ada, Method::DELETE, &path, &[], &[]).await;
+    begin(&bob, 600_000).await;
+}

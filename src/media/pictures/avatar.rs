@@ -19,6 +19,9 @@ use super::raster::{Channels, Raster};
 const SIDE: f64 = 100.0;
 const CENTER: f64 = SIDE / 2.0;
 
+/// The hues of the ground, in degrees: all but the yellows, which turn to mud in the dark.
+const FRESH: (f64, f64) = (138.0, 418.0);
+
 /// The largest PNG.
 const MAX_PNG_SIDE: u32 = 1024;
 
@@ -96,6 +99,8 @@ struct Ellipse {
     radius_along: f64,
     radius_across: f64,
     degrees: f64,
+    /// Of `degrees`.
+    sin_cos: (f64, f64),
     color: Rgb,
     opacity: f64,
 }
@@ -104,9 +109,12 @@ impl Drawing {
     fn from_seed(seed: &[u8]) -> Self {
         let mut dice = Dice::new(seed);
         let id = dice.state;
-        let hue = dice.between(0.0, 360.0);
-        // Neighbours on the colour wheel go together; either side will do.
-        let aside = dice.pick(&[-1.0, 1.0]) * dice.between(28.0, 55.0);
+        let hue = dice.between(FRESH.0, FRESH.1);
+        // Neighbours on the colour wheel go together; either side will do, if it is a fresh colour.
+        let mut aside = dice.pick(&[-1.0, 1.0]) * dice.between(28.0, 55.0);
+        if !(FRESH.0..=FRESH.1).contains(&(hue + aside)) {
+            aside = -aside;
+        }
         let ground = (
             oklch(dice.between(0.66, 0.73), 0.125, hue),
             oklch(dice.between(0.44, 0.50), 0.135, hue + aside),
@@ -193,12 +201,14 @@ impl Drawing {
             let turn = (f64::from(petal) + ring.start) / f64::from(ring.petals);
             // The first points up.
             let (sin, cos) = (turn * TAU - TAU / 4.0).sin_cos();
+            let degrees = rounded(turn * 360.0 - 90.0);
             self.shapes.push(Ellipse {
                 x: rounded(CENTER + distance * cos),
                 y: rounded(CENTER + distance * sin),
                 radius_along: rounded(along),
                 radius_across: rounded(along * ring.breadth.min(1.0)),
-                degrees: rounded(turn * 360.0 - 90.0),
+                degrees,
+                sin_cos: degrees.to_radians().sin_cos(),
                 color: ring.color,
                 opacity: ring.opacity,
             });
@@ -212,6 +222,7 @@ impl Drawing {
             radius_along: rounded(radius),
             radius_across: rounded(radius),
             degrees: 0.0,
+            sin_cos: (0.0, 1.0),
             color,
             opacity,
         });
@@ -252,12 +263,17 @@ struct Ring {
 impl Ellipse {
     /// From the rim to a point, negative inside. To the first order, which is exact near the rim, where it matters.
     fn distance(&self, x: f64, y: f64) -> f64 {
-        let (sin, cos) = self.degrees.to_radians().sin_cos();
+        let (sin, cos) = self.sin_cos;
         let (x, y) = (x - self.x, y - self.y);
+        // Far away, which is the most common case, any bound will do.
+        let beyond = x.abs().max(y.abs()) - self.radius_along.max(self.radius_across);
+        if beyond > 4.0 {
+            return beyond;
+        }
         let (along, across) = (x * cos + y * sin, y * cos - x * sin);
         let (along, across) = (along / self.radius_along, across / self.radius_across);
-        let norm = along.hypot(across);
-        let slope = (along / self.radius_along).hypot(across / self.radius_across);
+        let norm = length(along, across);
+        let slope = length(along / self.radius_along, across / self.radius_across);
         if slope <= f64::EPSILON {
             return -self.radius_across.min(self.radius_along);
         }
@@ -298,6 +314,11 @@ impl Dice {
     }
 }
 
+/// `hypot` without its care for numbers that would overflow, which costs ten times as much.
+fn length(x: f64, y: f64) -> f64 {
+    (x * x + y * y).sqrt()
+}
+
 /// Hundredths: as many digits as the SVG has, so that both drawings are of the same numbers.
 fn rounded(coordinate: f64) -> f64 {
     (coordinate * 100.0).round() / 100.0
@@ -335,18 +356,14 @@ fn oklch(lightness: f64, chroma: f64, hue_degrees: f64) -> Rgb {
     }
 }
 
-#[expect(
-    clippy::many_single_char_names,
-    reason = "as the colour space names them"
-)]
 fn linear_srgb(lightness: f64, a: f64, b: f64) -> [f64; 3] {
-    let l = (lightness + 0.396_337_777_4 * a + 0.215_803_757_3 * b).powi(3);
-    let m = (lightness - 0.105_561_345_8 * a - 0.063_854_172_8 * b).powi(3);
-    let s = (lightness - 0.089_484_177_5 * a - 1.291_485_548 * b).powi(3);
+    let long = (lightness + 0.396_337_777_4 * a + 0.215_803_757_3 * b).powi(3);
+    let medium = (lightness - 0.105_561_345_8 * a - 0.063_854_172_8 * b).powi(3);
+    let short = (lightness - 0.089_484_177_5 * a - 1.291_485_548 * b).powi(3);
     [
-        4.076_741_662_1 * l - 3.307_711_591_3 * m + 0.230_969_929_2 * s,
-        -1.268_438_004_6 * l + 2.609_757_401_1 * m - 0.341_319_396_5 * s,
-        -0.004_196_086_3 * l - 0.703_418_614_7 * m + 1.707_614_701 * s,
+        4.076_741_662_1 * long - 3.307_711_591_3 * medium + 0.230_969_929_2 * short,
+        -1.268_438_004_6 * long + 2.609_757_401_1 * medium - 0.341_319_396_5 * short,
+        -0.004_196_086_3 * long - 0.703_418_614_7 * medium + 1.707_614_701 * short,
     ]
 }
 

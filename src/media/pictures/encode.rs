@@ -8,9 +8,12 @@ use super::raster::{Channels, Raster};
 use super::{Result, encoding};
 
 const JPEG_QUALITY: u8 = 82;
+/// The coarse picture, then all the rest: as small as a JPEG that is not progressive, while the usual four scans cost a
+/// tenth more.
+const JPEG_SCANS: u8 = 2;
 const WEBP_QUALITY: f32 = 80.0;
-/// libwebp's effort, 0 to 6.
-const WEBP_METHOD: i32 = 4;
+/// libwebp's effort, 0 to 6. The usual 4 takes three times as long as 2, for files a twentieth smaller.
+const WEBP_METHOD: i32 = 2;
 
 /// A picture at the size at which it is served: upright, in sRGB.
 #[derive(Clone)]
@@ -81,7 +84,7 @@ fn jpeg(raster: &Raster) -> Result<Vec<u8>> {
     let (width, height) = (side(raster.width)?, side(raster.height)?);
     let mut file = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut file, JPEG_QUALITY);
-    encoder.set_progressive(true);
+    encoder.set_progressive_scans(JPEG_SCANS);
     encoder.set_optimized_huffman_tables(true);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
     match raster.channels {

@@ -81,11 +81,11 @@ impl Raster {
         if self.channels == Channels::Rgb || pixels.iter().any(|[.., alpha]| *alpha != 255) {
             return;
         }
-        let mut at = 0;
-        self.pixels.retain(|_| {
-            at += 1;
-            at % 4 != 0
-        });
+        let length = pixels.len() * 3;
+        for (to, from) in (0..length).step_by(3).zip((0..).step_by(4)) {
+            self.pixels.copy_within(from..from + 3, to);
+        }
+        self.pixels.truncate(length);
         self.pixels.shrink_to_fit();
         self.channels = Channels::Rgb;
     }

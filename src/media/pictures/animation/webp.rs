@@ -55,12 +55,12 @@ impl super::Track for Track {
         chunk.extend(u24(duration_ms.min(MAX_DURATION_MS)));
         chunk.push(REPLACES);
         for (kind, body) in chunks(&still) {
-            match kind {
+            match &kind {
                 b"ALPH" => self.has_alpha = true,
                 b"VP8 " => {}
                 _ => continue,
             }
-            put(&mut chunk, *kind, body)?;
+            put(&mut chunk, kind, body)?;
         }
         put(&mut self.frames, *b"ANMF", &chunk)?;
         self.previous = Some(frame);
@@ -115,7 +115,7 @@ fn put(file: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) -> Result<()> {
 }
 
 /// The chunks of a still.
-fn chunks(still: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+fn chunks(still: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     let mut rest = still.get(12..).unwrap_or_default();
     std::iter::from_fn(move || {
         let (kind, after) = rest.split_first_chunk::<4>()?;
@@ -123,6 +123,6 @@ fn chunks(still: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
         let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
         let body = after.get(..length)?;
         rest = after.get(length + length % 2..).unwrap_or_default();
-        Some((kind, body))
+        Some((*kind, body))
     })
 }

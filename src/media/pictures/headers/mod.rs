@@ -104,7 +104,7 @@ impl Header {
         }
         let memory_bytes = pixels
             .saturating_mul(self.decoding_bytes_per_pixel)
-            .saturating_add(self.size_bytes);
+            .saturating_add(2 * self.size_bytes);
         if memory_bytes > limits.max_memory_bytes {
             return too_large(Excess::Bytes);
         }

@@ -26,13 +26,18 @@ pub(super) fn read<R: BufRead + Seek>(
     if 20 + length > end {
         return Err(source.broken());
     }
+    let still = |width, height| Header {
+        // Two sets of planes, and the pixels made of them.
+        decoding_bytes_per_pixel: 12,
+        ..Header::still(Format::WebP, width, height)
+    };
     match &kind {
         b"VP8 " => {
             let [_, _, _, 0x9D, 0x01, 0x2A] = source.bytes()? else {
                 return Err(source.broken());
             };
             let (width, height) = (source.u16_le()? & 0x3FFF, source.u16_le()? & 0x3FFF);
-            Ok(Header::still(Format::WebP, width.into(), height.into()))
+            Ok(still(width.into(), height.into()))
         }
         b"VP8L" => {
             if source.byte()? != 0x2F {
@@ -40,13 +45,13 @@ pub(super) fn read<R: BufRead + Seek>(
             }
             let bits = source.u32_le()?;
             let (width, height) = ((bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1);
-            Ok(Header::still(Format::WebP, width, height))
+            Ok(still(width, height))
         }
         b"VP8X" => {
             let [flags, _, _, _] = source.bytes()?;
             let (width, height) = (source.u24_le()? + 1, source.u24_le()? + 1);
             source.skip(length.saturating_sub(10) + length % 2)?;
-            let mut header = Header::still(Format::WebP, width, height);
+            let mut header = still(width, height);
             if flags & IS_ANIMATED != 0 {
                 // A frame, its planes, the canvas, and what is made of it.
                 header.decoding_bytes_per_pixel = 16;

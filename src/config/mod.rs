@@ -235,7 +235,7 @@ section! {
         signed_minutes: u32 = 60;
         /// Pictures worked on at once; 0 means one per processor core.
         workers: u32 = 0;
-        /// Pictures that may wait to be worked on; beyond it, uploads answer 503.
+        /// Pictures that may wait to be worked on; beyond it, uploads wait for a place, and answer 503 after a while.
         queue_capacity: u32 = 64;
         /// Memory for small files that are asked for often, in MiB.
         cache_mib: u32 = 16;

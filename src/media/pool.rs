@@ -1,12 +1,18 @@
 //! The threads that decode, resize and encode: as many as there are cores, at low priority, behind a bounded queue.
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 use metrics::{counter, histogram};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tracing::error;
 
 use crate::config;
 use crate::error::{Code, Error, Result};
+
+/// How long work may wait for a place in the queue.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -16,6 +22,8 @@ pub(super) type Rest = Box<dyn FnOnce() + Send>;
 /// The way to the threads.
 pub(super) struct Pool {
     queue: Sender<Job>,
+    /// As many as the queue has places.
+    places: Arc<Semaphore>,
 }
 
 impl Pool {
@@ -36,6 +44,7 @@ impl Pool {
     }
 
     fn start_named(name: &str, threads: usize, capacity: usize) -> Result<Self> {
+        let capacity = capacity.max(1);
         let (queue, jobs) = bounded(capacity);
         for number in 0..threads {
             let jobs = jobs.clone();
@@ -44,18 +53,28 @@ impl Pool {
                 .spawn(move || run(&jobs))
                 .map_err(Error::internal)?;
         }
-        Ok(Self { queue })
+        Ok(Self {
+            queue,
+            places: Arc::new(Semaphore::new(capacity)),
+        })
     }
 
     /// Runs work for which somebody waits, and after the answer what is left of it.
     ///
-    /// Errors: the work's own; `overloaded` when too much waits already.
+    /// Errors: the work's own; `overloaded` when too much waits for too long: what was uploaded is worth some patience.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<(T, Option<Rest>)> + Send + 'static,
     ) -> Result<T> {
+        let place = Arc::clone(&self.places).acquire_owned();
+        let Ok(place) = tokio::time::timeout(PATIENCE, place).await else {
+            counter!("socialhub_media_refused_total").increment(1);
+            return Err(Error::new(Code::Overloaded).with_retry_after(2));
+        };
+        let place = place.map_err(Error::internal)?;
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move || {
+            drop(place);
             // Whoever asked may have gone away; what nobody waits for is not begun.
             if reply.is_closed() {
                 return;
@@ -76,13 +95,10 @@ impl Pool {
             }
             histogram!("socialhub_media_work_seconds").record(started.elapsed());
         });
-        self.queue.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => {
-                counter!("socialhub_media_refused_total").increment(1);
-                Error::new(Code::Overloaded).with_retry_after(2)
-            }
-            TrySendError::Disconnected(_) => Error::internal("the media threads are gone"),
-        })?;
+        // Whoever has a place finds one.
+        self.queue
+            .try_send(job)
+            .map_err(|_full| Error::internal("the media threads are gone"))?;
         answer.await.map_err(Error::internal)?
     }
 }

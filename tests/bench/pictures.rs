@@ -244,7 +244,7 @@ impl Nginx {
         drop(free);
         let at = dir.path().display();
         let configuration = format!(
-            "worker_processes auto; daemon off; pid {at}/pid; error_log {at}/error;
+            "user root; worker_processes auto; daemon off; pid {at}/pid; error_log {at}/error;
              events {{ worker_connections 1024; }}
              http {{
                  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;

@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
@@ -15,6 +16,8 @@ use crate::random;
 
 /// The file that holds the lock and the process id of its holder.
 const LOCK_FILE: &str = "socialhub.lock";
+/// How long another process may take to let go of the directory.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// The file of generated secrets.
 const SECRETS_FILE: &str = "secrets.toml";
 
@@ -108,7 +111,7 @@ fn lock(dir: &Path) -> Result<File> {
         .mode(0o600)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    match file.try_lock() {
+    match lock_patiently(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let pid = std::fs::read_to_string(&path)?;
@@ -127,6 +130,20 @@ fn lock(dir: &Path) -> Result<File> {
     writeln!(file, "{}", std::process::id())?;
     file.sync_all()?;
     Ok(file)
+}
+
+/// Tries for a moment: a process that has just ended may have begun another one, which lets go of the lock when it turns
+/// into its own program.
+fn lock_patiently(file: &File) -> Result<(), TryLockError> {
+    let tried = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if tried.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            locked => return locked,
+        }
+    }
 }
 
 /// Writes a file that only its owner can read, whole or not at all.

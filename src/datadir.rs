@@ -134,6 +134,10 @@ fn lock(dir: &Path) -> Result<File> {
 
 /// Tries for a moment: a process that has just ended may have begun another one, which lets go of the lock when it turns
 /// into its own program.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "at the start, before anything else is there to be held up"
+)]
 fn lock_patiently(file: &File) -> Result<(), TryLockError> {
     let tried = Instant::now();
     loop {

@@ -77,7 +77,8 @@ pub fn registry() -> Registry {
 impl App {
     /// Starts all parts and listens.
     pub async fn start(config: Config, clock: Clock, metrics: PrometheusHandle) -> Result<Self> {
-        let data_dir = DataDir::open(&config.data_dir)?;
+        let path = config.data_dir.clone();
+        let data_dir = tokio::task::spawn_blocking(move || DataDir::open(&path)).await??;
         let secrets = data_dir.secrets()?;
         // Before anything else is made, so that a taken port is told at once.
         let listener = TcpListener::bind(config.server.listen)

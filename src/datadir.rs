@@ -44,7 +44,7 @@ struct SecretsFile {
 }
 
 impl DataDir {
-    /// Makes the directory if need be and locks it.
+    /// Makes the directory if need be and locks it. Blocks, for a moment also while another process gives it up.
     pub fn open(path: &Path) -> Result<Self> {
         DirBuilder::new()
             .recursive(true)
@@ -134,10 +134,7 @@ fn lock(dir: &Path) -> Result<File> {
 
 /// Tries for a moment: a process that has just ended may have begun another one, which lets go of the lock when it turns
 /// into its own program.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "at the start, before anything else is there to be held up"
-)]
+#[expect(clippy::disallowed_methods, reason = "on a thread for what blocks")]
 fn lock_patiently(file: &File) -> Result<(), TryLockError> {
     let tried = Instant::now();
     loop {

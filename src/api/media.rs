@@ -155,10 +155,11 @@ struct MediaReply {
     progress: Option<f32>,
 }
 
-/// Upload a picture
+/// Upload a picture, a video or a recording
 ///
-/// To be attached to a post later, by its id, within a day. It is narrowed and re-encoded; what a camera wrote into it
-/// stays behind.
+/// To be attached to a post later, by its id, within a day. A picture is narrowed and re-encoded, and what a camera wrote
+/// into it stays behind; so is a video where the server has ffmpeg, and `status` tells when it is ready. Without it, a
+/// video that browsers play is served as it is, with what its camera wrote into it.
 #[utoipa::path(
     post, path = "/api/v1/media", tag = "media", security(("token" = [])),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
@@ -201,7 +202,7 @@ pub(super) fn one_file(uploads: Vec<Upload>) -> Result<Upload> {
         Error::invalid_field(
             "file",
             "required",
-            "Please send a picture in the field `file`.",
+            "Please send a file in the field `file`.",
         )
     })
 }

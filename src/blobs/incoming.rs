@@ -13,13 +13,13 @@ use crate::error::Result;
 use crate::tasks::blocking_in_turn;
 
 /// Bytes that are gathered before they are written: each write goes to another thread.
-const PIECE: usize = 128 * 1024;
+pub(super) const PIECE: usize = 128 * 1024;
 
 /// Bytes between two looks at the room on the disk.
 const LOOK_EVERY: u64 = 8 * 1024 * 1024;
 
 /// The beginning of a content, by which its kind is known.
-const HEAD: usize = 8 * 1024;
+pub(super) const HEAD: usize = 8 * 1024;
 
 /// A content that is being taken in.
 #[derive(Debug)]

@@ -12,18 +12,12 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::incoming::Temporary;
+use super::incoming::{HEAD, PIECE, Temporary};
 use super::{BlobHash, Blobs, Staged, io, make_dir, sync_dir};
 use crate::disk::DiskGuard;
 use crate::error::{Code, Error, Result};
 use crate::random;
 use crate::tasks::blocking_in_turn;
-
-/// Bytes that are gathered before they are written.
-const PIECE: usize = 128 * 1024;
-
-/// The beginning of a content, by which its kind is known.
-const HEAD: usize = 8 * 1024;
 
 /// Bytes that are hashed at once.
 const HASHED: usize = 256 * 1024;

@@ -100,7 +100,7 @@ async fn prepare(edge: &Edge, request: Request, user_id: UserId) -> Result<(Requ
         .filter(|key| (1..=MAX_KEY).contains(&key.len()))
         .ok_or(Code::InvalidIdempotencyKey)?
         .to_owned();
-    // It is read whole here, so a form with files may be no larger than one without.
+    // What is read whole here may be no larger than a text.
     let limit = request
         .extensions()
         .get::<BodyLimits>()

@@ -33,10 +33,14 @@ pub enum Kind {
     PreconditionFailed,
     /// 413: more than the server takes.
     TooLarge,
+    /// 414: an address longer than the server reads.
+    UriTooLong,
     /// 415: a body in a form that is not understood.
     UnsupportedType,
     /// 416: a part of a file that it does not have.
     RangeNotSatisfiable,
+    /// 431: more headers than the server reads.
+    HeadersTooLarge,
     /// 460: a piece of an upload was damaged on the way (tus 1.0).
     ChecksumMismatch,
     /// 422: understood, and it contradicts what was said before.
@@ -95,6 +99,8 @@ codes! {
     InvalidQuery = Invalid, "invalid_query", "A parameter of the address is not as it should be.";
     /// The path is not valid text.
     InvalidPath = Invalid, "invalid_path", "The address could not be read.";
+    /// What came over the connection is no HTTP.
+    MalformedRequest = Invalid, "malformed_request", "This request could not be read.";
     /// A post needs text or media.
     EmptyPost = Invalid, "empty_post", "A post needs a text or a picture.";
     /// An update that changes nothing.
@@ -159,6 +165,10 @@ codes! {
     PreconditionFailed = PreconditionFailed, "precondition_failed", "This has changed in between.";
     /// The `Range` lies behind the end of the file.
     RangeNotSatisfiable = RangeNotSatisfiable, "range_not_satisfiable", "This file is not that long.";
+    /// The address is longer than the server reads.
+    AddressTooLong = UriTooLong, "address_too_long", "This address is too long.";
+    /// The headers are longer, or more, than the server reads.
+    HeadersTooLarge = HeadersTooLarge, "headers_too_large", "This request has too many headers, or too long ones.";
     /// The body is larger than the server takes.
     BodyTooLarge = TooLarge, "body_too_large", "This is larger than the server takes.";
     /// One file of the request is larger than its kind may be.

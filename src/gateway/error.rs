@@ -52,6 +52,8 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::Conflict => StatusCode::CONFLICT,
         Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Kind::UriTooLong => StatusCode::URI_TOO_LONG,
+        Kind::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Kind::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -61,6 +63,22 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Kind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+    }
+}
+
+impl From<&Error> for ErrorBody {
+    fn from(error: &Error) -> Self {
+        let fields = error.fields().iter().map(|field| FieldErrorBody {
+            field: field.field.to_string(),
+            code: field.code.to_string(),
+            message: field.message.to_string(),
+        });
+        Self {
+            success: false,
+            code: error.code().as_str(),
+            message: error.message().to_owned(),
+            errors: fields.collect(),
+        }
     }
 }
 
@@ -77,20 +95,7 @@ impl IntoResponse for Error {
             }
             _ => {}
         }
-        let body = ErrorBody {
-            success: false,
-            code: self.code().as_str(),
-            message: self.message().to_owned(),
-            errors: self
-                .fields()
-                .iter()
-                .map(|field| FieldErrorBody {
-                    field: field.field.to_string(),
-                    code: field.code.to_string(),
-                    message: field.message.to_string(),
-                })
-                .collect(),
-        };
+        let body = ErrorBody::from(&self);
         let mut response = (status(self.kind()), Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,6 +1,7 @@
 //! What every request passes before its route, and every response after it.
 //!
 //! * `serve`: connections;
+//! * `unreadable`: what does not even become a request;
 //! * `request_id`, `real_ip`, `paths`: what the request is;
 //! * `cors`, `limits`: whether it may go on;
 //! * `caller`: who asks;
@@ -28,6 +29,7 @@ pub mod ranges;
 mod real_ip;
 mod request_id;
 pub mod serve;
+mod unreadable;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -37,6 +37,6 @@ pub(super) fn of(headers: &HeaderMap) -> String {
 }
 
 /// Unique within this run; the run's own name keeps the lines of two apart.
-fn make() -> String {
+pub(super) fn make() -> String {
     format!("{}-{:x}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
 }

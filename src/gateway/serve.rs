@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 use tracing::{debug, info, warn};
 
-use super::Peer;
+use super::{Peer, unreadable};
 use crate::config;
 use crate::tasks::Tasks;
 
@@ -109,13 +109,7 @@ pub async fn run<S>(
             }
         };
         no_delay(&stream);
-        let service = service
-            .clone()
-            .map_request(move |request: hyper::Request<Incoming>| {
-                let mut request = request.map(Body::new);
-                request.extensions_mut().insert(Peer(peer));
-                request
-            });
+        let service = service.clone();
         let (builder, watcher) = (builder.clone(), connections.watcher());
         let (stopping, cut) = (stopping.clone(), cut.clone());
         tasks.spawn("connection", async move {
@@ -127,8 +121,20 @@ pub async fn run<S>(
                 () = stopping.cancelled() => false,
             };
             if speaks {
+                let (io, requests) = unreadable::watch(TokioIo::new(stream));
+                let answers = requests.clone();
+                let service = service
+                    .map_request(move |request: hyper::Request<Incoming>| {
+                        requests.begin();
+                        let mut request = request.map(Body::new);
+                        request.extensions_mut().insert(Peer(peer));
+                        request
+                    })
+                    .map_response(move |response: Response| {
+                        response.map(|body| answers.answer(body))
+                    });
                 let connection = builder
-                    .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+                    .serve_connection(io, TowerToHyperService::new(service))
                     .into_owned();
                 let served = cut.run_until_cancelled(watcher.watch(connection)).await;
                 if let Some(Err(error)) = served {

@@ -866,3 +866,80 @@ async fn an_open_connection_does_not_hold_up_the_stop() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_cannot_be_read_is_refused_like_everything_else() {
+    let server = Server::start().await;
+    let long = "x".repeat(1 << 20);
+    let many = "X-A: 1\r\n".repeat(200);
+    for (head, status, code) in [
+        ("nonsense\r\n\r\n".to_owned(), 400, "malformed_request"),
+        (
+            "GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n".to_owned(),
+            400,
+            "malformed_request",
+        ),
+        (
+            "GET / HTTP/9.9\r\nHost: x\r\n\r\n".to_owned(),
+            400,
+            "malformed_request",
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000)),
+            414,
+            "address_too_long",
+        ),
+        (
+            format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n"),
+            431,
+            "headers_too_large",
+        ),
+        (
+            format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {long}\r\n\r\n"),
+            431,
+            "headers_too_large",
+        ),
+    ] {
+        let answer = refused(&server, &[], head.as_bytes()).await;
+        expect_refusal(&answer, status, code);
+        // The connection may have served before; what follows an answer is looked at as well.
+        let answer = refused(
+            &server,
+            b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+            head.as_bytes(),
+        )
+        .await;
+        expect_refusal(&answer, status, code);
+    }
+}
+
+/// What the server says to a head that it cannot read, on a connection that was answered something before.
+async fn refused(server: &Server, before: &[u8], head: &[u8]) -> String {
+    let address = server.url("").trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    if !before.is_empty() {
+        stream.write_all(before).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let read = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200 OK"));
+    }
+    // The server may have refused and closed before it was sent whole.
+    stream.write_all(head).await.ok();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.ok();
+    String::from_utf8(answer).unwrap()
+}
+
+#[track_caller]
+fn expect_refusal(answer: &str, status: u16, code: &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    assert!(head.contains("\r\nx-request-id: "), "{answer}");
+    assert!(
+        head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())),
+        "{answer}"
+    );
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["code"], code);
+    assert_eq!(body["success"], false);
+}

@@ -104,6 +104,7 @@ impl App {
             store.clone(),
             ids.clone(),
             &config.media,
+            &config.s3,
             data_dir.path(),
             &secrets.pepper,
             &tasks,

@@ -203,6 +203,8 @@ codes! {
     TimedOut = Unavailable, "timed_out", "This took too long. Please try again.";
     /// A video is being made into what browsers play, and its file is not one of those itself.
     MediaProcessing = Unavailable, "media_processing", "This video is being prepared. Please try again in a moment.";
+    /// The bucket that the media are in does not answer.
+    MediaStoreUnavailable = Unavailable, "media_store_unavailable", "Pictures and videos cannot be reached just now. Please try again in a moment.";
     /// The server is starting or stopping.
     NotReady = Unavailable, "not_ready", "The server is starting or stopping. Please try again in a moment.";
     /// What this part of the server derives from the database is being rebuilt or repaired.

@@ -1,5 +1,7 @@
 //! Uploads, and what their addresses open (contract, "Media").
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -508,6 +510,10 @@ fn send(method: &Method, headers: &HeaderMap, served: Served) -> Response {
         source: match served.content {
             Content::Memory(bytes) => Source::Memory(bytes),
             Content::File { file, size_bytes } => Source::File { file, size_bytes },
+            Content::Object(object) => Source::Remote {
+                size_bytes: object.size_bytes(),
+                read: Arc::new(move |range| object.read(range)),
+            },
         },
         media_type: served.media_type,
         etag: served.etag,

@@ -163,11 +163,6 @@ impl Staged {
     pub fn path(&self) -> &Path {
         &self.path.0
     }
-
-    pub(super) fn move_to(self, path: &Path) -> std::io::Result<()> {
-        // On the same file system by construction; what is left to remove afterwards is not there any more.
-        fs::rename(&self.path.0, path)
-    }
 }
 
 impl Drop for Temporary {

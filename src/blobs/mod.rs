@@ -2,41 +2,59 @@
 //!
 //! ```text
 //! <media>/originals/ab/cd/abcd...   as uploaded; never served as it is
-//! <media>/variants/ab/cd/abcd.../   what is served, made from the original; may be deleted at any time
+//! <media>/made/ab/cd/abcd.../       what was made of it with an effort: films, posters
+//! <media>/variants/ab/cd/abcd.../   what is made again at once; may be deleted at any time
 //! <media>/incoming/                 uploads under way, and what is being made
 //! <media>/uploads/                  uploads that may go on after a break
 //! ```
+//!
+//! The first two are kept for good, by a [backend](backend::Backend): this directory itself, or a bucket with the same
+//! names in it. Then the directory is where things are worked on, and remembers what was asked for.
 //!
 //! Who needs which content is for the database to know: a content is [kept](Blobs::keep) before the command that says
 //! so, and [removed](Blobs::remove) after the one that says that nobody does. In between, the pin of whoever keeps it
 //! stands in the way of its removal, so the two cannot race.
 
+mod backend;
+mod bucket;
+mod directory;
+mod hash;
 mod incoming;
+mod moving;
 mod partial;
+mod pins;
 
-use std::collections::HashMap;
-use std::fmt;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
-
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::clock::Timestamp;
+use crate::config::{self, MediaStore};
 use crate::disk::DiskGuard;
 use crate::error::{Code, Error, Result};
 use crate::random;
+use crate::tasks::{blocking, blocking_in_turn};
 
+use backend::{Backend, Key};
+use bucket::Bucket;
+use directory::{Directory, make_dir};
+use incoming::Temporary;
+use pins::Pins;
+
+pub use backend::{Object, Opened, Part};
+pub use hash::BlobHash;
 pub use incoming::{Incoming, Staged};
+pub use moving::Moving;
 pub use partial::{Appending, Partial};
+pub use pins::Pin;
 
-/// The BLAKE3 hash of a content: its name.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct BlobHash([u8; 32]);
+/// Larger things are read where they are rather than copied here first.
+const COPIED: u64 = 8 * 1024 * 1024;
+
+/// Copies that may be fetched at once, as far as their hashes differ.
+const FETCHES: usize = 64;
 
 /// All contents. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -46,17 +64,18 @@ pub struct Blobs {
 
 #[derive(Debug)]
 struct Inner {
-    dir: PathBuf,
+    directory: Directory,
+    /// As long as one is configured, also when contents are not kept there any more.
+    bucket: Option<Bucket>,
+    /// Where contents are kept from now on.
+    store: MediaStore,
+    /// Room for copies of what is in the bucket.
+    cache_bytes: u64,
     guard: DiskGuard,
-    /// How many keep each content just now; none while it is being removed.
-    pins: Mutex<HashMap<BlobHash, Option<usize>>>,
-}
-
-/// Keeps a content from being removed, until the database says that it is used.
-#[derive(Debug)]
-pub struct Pin {
-    inner: Arc<Inner>,
-    hash: BlobHash,
+    pins: Pins,
+    /// Each thing is fetched once, however many ask.
+    fetching: Vec<tokio::sync::Mutex<()>>,
+    moving: Arc<Moving>,
 }
 
 /// A directory to work in.
@@ -77,33 +96,28 @@ impl Drop for Scratch {
     }
 }
 
-/// The right to remove a content, while nobody keeps it.
-struct Claim<'a> {
-    inner: &'a Inner,
-    hash: BlobHash,
-}
-
 impl Blobs {
-    /// Opens the directory, makes it if need be, and throws away what uploads left there. Blocks.
-    pub fn open(dir: &Path, guard: DiskGuard) -> std::io::Result<Self> {
-        let incoming = dir.join("incoming");
-        match fs::remove_dir_all(&incoming) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        for part in [
-            incoming,
-            dir.join("originals"),
-            dir.join("variants"),
-            dir.join("uploads"),
-        ] {
-            make_dir(&part)?;
-        }
+    /// Opens the directory, makes it if need be, and throws away what uploads left there. A bucket is not asked for
+    /// anything yet. Blocks.
+    pub fn open(
+        dir: &Path,
+        guard: DiskGuard,
+        store: MediaStore,
+        s3: &config::S3,
+    ) -> anyhow::Result<Self> {
+        let bucket = s3.bucket.is_some().then(|| Bucket::open(s3)).transpose()?;
         Ok(Self {
             inner: Arc::new(Inner {
-                dir: dir.to_owned(),
+                directory: Directory::open(dir)?,
+                bucket,
+                store,
+                cache_bytes: u64::from(s3.cache_mib) * 1024 * 1024,
                 guard,
-                pins: Mutex::default(),
+                pins: Pins::default(),
+                fetching: (0..FETCHES)
+                    .map(|_| tokio::sync::Mutex::default())
+                    .collect(),
+                moving: Arc::default(),
             }),
         })
     }
@@ -118,45 +132,145 @@ impl Blobs {
     /// Errors: `storage_full`.
     pub async fn receive(&self) -> Result<Incoming> {
         self.check_room()?;
-        let path = self.inner.dir.join("incoming").join(random::token()?);
-        Incoming::create(path, self.inner.guard.clone()).await
+        Incoming::create(self.temporary()?, self.inner.guard.clone()).await
     }
 
-    /// Keeps a content that was taken in, and that is [pinned](Self::pin). On return it is on the disk under its name.
-    /// Blocks.
+    /// Keeps a content that was taken in, and that is [pinned](Self::pin). On return it is on this disk under its name;
+    /// it is safe once it is [secured](Self::secure). Blocks.
     pub fn keep(&self, staged: Staged) -> Result<()> {
-        let path = self.original(staged.hash);
-        if !path.exists() {
-            let dir = path.parent().unwrap_or(&self.inner.dir);
-            let is_new = !dir.exists();
-            make_dir(dir).map_err(io)?;
-            staged.move_to(&path).map_err(io)?;
-            sync_dir(dir).map_err(io)?;
-            if is_new {
-                // The directories above know of it only then.
-                for above in dir.ancestors().skip(1).take(2) {
-                    sync_dir(above).map_err(io)?;
-                }
+        let key = Key::new(staged.hash, Part::Original);
+        if !self.inner.directory.path(&key).exists() {
+            self.inner
+                .directory
+                .adopt(&key, staged.path())
+                .map_err(io)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over a file that was made of a pinned content, from a [scratch](Self::scratch) directory. To be
+    /// [secured](Self::secure) as well. Blocks.
+    pub fn adopt(&self, hash: BlobHash, name: &str, made: &Path) -> Result<()> {
+        let key = Key::new(hash, Part::Made(name.to_owned().into()));
+        self.inner.directory.adopt(&key, made).map_err(io)
+    }
+
+    /// Brings what is here of a pinned content to where contents are kept for good.
+    ///
+    /// Errors: `media_store_unavailable`.
+    pub async fn secure(&self, hash: BlobHash) -> Result<()> {
+        let inner = &*self.inner;
+        let (MediaStore::S3, Some(bucket)) = (inner.store, &inner.bucket) else {
+            return Ok(());
+        };
+        let directory = inner.directory.clone();
+        let parts = blocking_in_turn(move || Ok(directory.parts(hash))).await?;
+        for key in parts {
+            let path = inner.directory.path(&key);
+            let size = fs::metadata(&path).map_err(io)?.len();
+            if bucket.size(&key).await? != Some(size) {
+                bucket.put(&key, &path).await?;
             }
         }
         Ok(())
     }
 
-    /// Where the content lies.
-    pub fn original(&self, hash: BlobHash) -> PathBuf {
-        self.place("originals", hash)
+    /// Brings a part of a pinned content here; none when there is nothing.
+    ///
+    /// Errors: `media_store_unavailable`.
+    pub async fn bring(&self, hash: BlobHash, part: Part) -> Result<Option<PathBuf>> {
+        let key = Key::new(hash, part);
+        let path = self.inner.directory.path(&key);
+        let here = path.clone();
+        if blocking(move || Ok(here.exists())).await? || self.copy_here(&key).await? {
+            return Ok(Some(path));
+        }
+        Ok(None)
     }
 
-    /// Where what was made of it lies.
+    /// Opens a part of a content; none when there is nothing.
+    ///
+    /// Errors: `media_store_unavailable`.
+    pub async fn open_part(&self, hash: BlobHash, part: Part) -> Result<Option<Opened>> {
+        let key = Key::new(hash, part);
+        let directory = &self.inner.directory;
+        if let Some(opened) = directory.open(&key).await? {
+            return Ok(Some(opened));
+        }
+        let Some(bucket) = &self.inner.bucket else {
+            return Ok(None);
+        };
+        let Some(there) = bucket.open(&key).await? else {
+            return Ok(None);
+        };
+        let is_small = matches!(&there, Opened::Object(object) if object.size_bytes() <= COPIED);
+        // A copy may be refused: the disk may be full, or the content be removed just now.
+        if is_small
+            && let Ok(_pin) = self.pin(hash)
+            && self.check_room().is_ok()
+            && self.copy_here(&key).await?
+        {
+            return directory.open(&key).await;
+        }
+        Ok(Some(there))
+    }
+
+    /// Copies something from the bucket to the disk; false when there is nothing.
+    async fn copy_here(&self, key: &Key) -> Result<bool> {
+        let Some(bucket) = &self.inner.bucket else {
+            return Ok(false);
+        };
+        let turn = usize::from(key.hash.share()) % FETCHES;
+        let _turn = match self.inner.fetching.get(turn) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        if self.inner.directory.path(key).exists() {
+            return Ok(true);
+        }
+        self.transfer(bucket, &self.inner.directory, key).await
+    }
+
+    /// Copies something from one backend to another, and makes sure that it is what its name says; false when there is
+    /// nothing.
+    async fn transfer(&self, from: &dyn Backend, to: &dyn Backend, key: &Key) -> Result<bool> {
+        self.check_room()?;
+        let between = Temporary(self.temporary()?);
+        if !from.fetch(key, &between.0).await? {
+            return Ok(false);
+        }
+        if key.part == Part::Original {
+            let path = between.0.clone();
+            let hash = blocking_in_turn(move || hash_of(&path)).await?;
+            if hash != key.hash {
+                return Err(Error::internal(format!(
+                    "{} in {} is damaged: its content is {hash}",
+                    key.hash,
+                    from.name()
+                )));
+            }
+        }
+        to.put(key, &between.0).await?;
+        Ok(true)
+    }
+
+    /// Where a variant lies, if it was made.
     pub fn variant(&self, hash: BlobHash, name: &str) -> PathBuf {
-        self.place("variants", hash).join(name)
+        self.inner.directory.variants(hash).join(name)
     }
 
-    /// Puts down something that was made of a content, whole or not at all. Not synced: it can be made again. Blocks.
-    pub fn put_variant(&self, hash: BlobHash, name: &str, bytes: &[u8]) -> Result<()> {
+    /// Opens a variant; none when it was not made yet.
+    pub async fn open_variant(&self, hash: BlobHash, name: &str) -> Result<Option<Opened>> {
         let path = self.variant(hash, name);
-        let dir = path.parent().unwrap_or(&self.inner.dir);
-        let new = self.inner.dir.join("incoming").join(random::token()?);
+        blocking(move || directory::open_file(&path).map_err(io)).await
+    }
+
+    /// Puts down a variant of a content, whole or not at all. Not synced: it can be made again. Blocks.
+    pub fn put_variant(&self, hash: BlobHash, name: &str, bytes: &[u8]) -> Result<()> {
+        self.check_room()?;
+        let path = self.variant(hash, name);
+        let dir = path.parent().unwrap_or(self.inner.directory.root());
+        let new = self.temporary()?;
         let put = || {
             make_dir(dir)?;
             let mut file = File::create_new(&new)?;
@@ -170,130 +284,83 @@ impl Blobs {
         })
     }
 
-    /// Takes over a file that was made of a content, from a [scratch](Self::scratch) directory. Blocks.
-    pub fn adopt_variant(&self, hash: BlobHash, name: &str, made: &Path) -> Result<()> {
-        let path = self.variant(hash, name);
-        let dir = path.parent().unwrap_or(&self.inner.dir);
-        let adopt = || {
-            make_dir(dir)?;
-            File::open(made)?.sync_all()?;
-            fs::rename(made, &path)?;
-            sync_dir(dir)
-        };
-        adopt().map_err(io)
-    }
-
     /// A directory to work in, gone when it is dropped. Blocks.
     pub fn scratch(&self) -> Result<Scratch> {
-        let path = self.inner.dir.join("incoming").join(random::token()?);
+        let path = self.temporary()?;
         make_dir(&path).map_err(io)?;
         Ok(Scratch(path))
     }
 
     /// Removes a content and all that was made of it, unless somebody keeps it just now, which is false. `forget` is to
-    /// make sure, and to note, that nobody uses it; it says whether that is so. Blocks.
-    pub fn remove(&self, hash: BlobHash, forget: impl FnOnce() -> Result<bool>) -> Result<bool> {
-        let Some(_claim) = self.claim(hash) else {
+    /// make sure, and to note, that nobody uses it; it says whether that is so.
+    pub async fn remove(
+        &self,
+        hash: BlobHash,
+        forget: impl Future<Output = Result<bool>>,
+    ) -> Result<bool> {
+        let Some(_claim) = self.inner.pins.claim(hash) else {
             return Ok(false);
         };
-        if !forget()? {
+        if !forget.await? {
             return Ok(false);
         }
-        // The original last: a crash between leaves something to be found by.
-        for result in [
-            fs::remove_dir_all(self.place("variants", hash)),
-            fs::remove_file(self.original(hash)),
-        ] {
-            match result {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
-                Ok(()) | Err(_) => {}
-            }
+        if let Some(bucket) = &self.inner.bucket {
+            bucket.remove(hash).await?;
         }
+        self.inner.directory.remove(hash).await?;
         Ok(true)
     }
 
-    /// The contents that lie there since before then, in no order, to be compared with what the database knows. Blocks.
-    pub fn from_before(&self, then: Timestamp) -> impl Iterator<Item = BlobHash> + use<> {
-        let then = UNIX_EPOCH + Duration::from_millis(then.as_millis().try_into().unwrap_or(0));
-        let below = |dir: PathBuf| fs::read_dir(dir).into_iter().flatten().flatten();
-        below(self.inner.dir.join("originals"))
-            .chain(below(self.inner.dir.join("variants")))
-            .flat_map(move |first| below(first.path()))
-            .flat_map(move |second| below(second.path()))
-            .filter(move |file| {
-                let modified = file.metadata().and_then(|data| data.modified());
-                modified.is_ok_and(|modified| modified < then)
-            })
-            .filter_map(|file| BlobHash::from_hex(file.file_name().to_str()?))
+    /// The contents in one of 256 shares that lie there since before then, to be compared with what the database knows.
+    pub async fn from_before(&self, share: u8, then: Timestamp) -> Result<Vec<BlobHash>> {
+        let then = system_time(then);
+        let inner = &*self.inner;
+        let mut listed = inner.directory.list(share).await?;
+        if let Some(bucket) = &inner.bucket {
+            listed.extend(bucket.list(share).await?);
+        }
+        let directory = inner.directory.clone();
+        let variants = blocking_in_turn(move || Ok(directory.replaceable(share))).await?;
+        let mut hashes: Vec<BlobHash> = listed
+            .into_iter()
+            .filter(|listed| listed.modified < then)
+            .map(|listed| listed.key.hash)
+            .chain(
+                variants
+                    .into_iter()
+                    .filter(|file| file.key.is_none() && file.used < then)
+                    .map(|file| file.hash),
+            )
+            .collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        Ok(hashes)
     }
 
     /// Keeps a content from being removed.
     ///
     /// Errors: `overloaded` while it is being removed.
     pub fn pin(&self, hash: BlobHash) -> Result<Pin> {
-        let mut pins = lock(&self.inner.pins);
-        let count = pins.entry(hash).or_insert(Some(0));
-        let Some(count) = count else {
-            return Err(Error::new(Code::Overloaded));
-        };
-        *count += 1;
-        Ok(Pin {
-            inner: Arc::clone(&self.inner),
-            hash,
-        })
+        self.inner.pins.pin(hash)
     }
 
-    fn claim(&self, hash: BlobHash) -> Option<Claim<'_>> {
-        let mut pins = lock(&self.inner.pins);
-        if pins.contains_key(&hash) {
-            return None;
-        }
-        pins.insert(hash, None);
-        Some(Claim {
-            inner: &self.inner,
-            hash,
-        })
-    }
-
-    /// Two levels, so that no directory has too many entries.
-    fn place(&self, kind: &str, hash: BlobHash) -> PathBuf {
-        let hex = hash.to_string();
-        let (first, rest) = hex.split_at_checked(2).unwrap_or_default();
-        let (second, _) = rest.split_at_checked(2).unwrap_or_default();
-        let mut path = self.inner.dir.join(kind);
-        path.extend([first, second, &hex]);
-        path
+    /// A new name among what is under way.
+    fn temporary(&self) -> Result<PathBuf> {
+        let incoming = self.inner.directory.root().join("incoming");
+        Ok(incoming.join(random::token()?))
     }
 }
 
-impl Drop for Pin {
-    fn drop(&mut self) {
-        let mut pins = lock(&self.inner.pins);
-        if let Some(Some(count)) = pins.get_mut(&self.hash) {
-            *count -= 1;
-            if *count == 0 {
-                pins.remove(&self.hash);
-            }
-        }
-    }
+fn system_time(at: Timestamp) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(at.as_millis().try_into().unwrap_or(0))
 }
 
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        lock(&self.inner.pins).remove(&self.hash);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn make_dir(path: &Path) -> std::io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-fn sync_dir(path: &Path) -> std::io::Result<()> {
-    File::open(path)?.sync_all()
+fn hash_of(path: &Path) -> Result<BlobHash> {
+    let mut hasher = blake3::Hasher::new();
+    hasher
+        .update_reader(File::open(path).map_err(io)?)
+        .map_err(io)?;
+    Ok(BlobHash::new(*hasher.finalize().as_bytes()))
 }
 
 /// A full disk has its own answer.
@@ -303,59 +370,5 @@ fn io(error: std::io::Error) -> Error {
             Error::new(Code::StorageFull).with_source(error)
         }
         _ => Error::internal(error),
-    }
-}
-
-impl BlobHash {
-    /// From the hash itself.
-    pub fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    fn from_hex(text: &str) -> Option<Self> {
-        blake3::Hash::from_hex(text)
-            .ok()
-            .map(|hash| Self(*hash.as_bytes()))
-    }
-}
-
-impl fmt::Display for BlobHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
-    }
-}
-
-impl fmt::Debug for BlobHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for BlobHash {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for BlobHash {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("not a hash"))
-    }
-}
-
-impl ToSql for BlobHash {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::from(self.0.as_slice()))
-    }
-}
-
-impl FromSql for BlobHash {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value
-            .as_blob()?
-            .try_into()
-            .map(Self)
-            .map_err(|_length| FromSqlError::InvalidType)
     }
 }

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::directory::{make_dir, sync_dir};
 use super::incoming::{HEAD, PIECE, Temporary};
-use super::{BlobHash, Blobs, Staged, io, make_dir, sync_dir};
+use super::{BlobHash, Blobs, Staged, io};
 use crate::disk::DiskGuard;
 use crate::error::{Code, Error, Result};
-use crate::random;
 use crate::tasks::blocking_in_turn;
 
 /// Bytes that are hashed at once.
@@ -88,7 +88,7 @@ impl Blobs {
 
     /// The names of all. Blocks.
     pub fn partials(&self) -> Vec<String> {
-        fs::read_dir(self.inner.dir.join("uploads"))
+        fs::read_dir(self.inner.directory.root().join("uploads"))
             .into_iter()
             .flatten()
             .flatten()
@@ -97,7 +97,7 @@ impl Blobs {
     }
 
     fn partial_dir(&self, name: &str) -> PathBuf {
-        self.inner.dir.join("uploads").join(name)
+        self.inner.directory.root().join("uploads").join(name)
     }
 }
 
@@ -130,7 +130,7 @@ impl Partial {
     /// It is whole: makes it a content that can be kept. It stays here as well, until it is [removed](Blobs::remove_partial).
     /// Blocks.
     pub fn finish(&self, blobs: &Blobs) -> Result<Staged> {
-        let path = blobs.inner.dir.join("incoming").join(random::token()?);
+        let path = blobs.temporary()?;
         fs::hard_link(self.dir.join("data"), &path).map_err(io)?;
         let path = Temporary(path);
         let mut file = File::open(&path.0).map_err(io)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{Config, DEFAULT_FILE};
+use super::{Config, DEFAULT_FILE, MediaStore};
 
 /// Why there is no configuration; the text is for the person who wrote it.
 #[derive(Debug)]
@@ -119,6 +119,20 @@ fn checked(config: Config) -> Result<Config, ConfigError> {
         .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
     {
         return wrong("server.public_url must begin with http:// or https://.");
+    }
+    let s3 = &config.s3;
+    if config.media.store == MediaStore::S3 && s3.bucket.is_none() {
+        return wrong("media.store is s3, which needs s3.bucket.");
+    }
+    if s3.bucket.is_some() && (s3.access_key_id.is_none() || s3.secret_access_key.is_none()) {
+        return wrong("s3.bucket needs s3.access_key_id and s3.secret_access_key.");
+    }
+    if s3
+        .endpoint
+        .as_deref()
+        .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
+    {
+        return wrong("s3.endpoint must begin with http:// or https://.");
     }
     Ok(config)
 }

@@ -38,6 +38,8 @@ pub struct Config {
     pub mail: Mail,
     /// See [`Media`].
     pub media: Media,
+    /// See [`S3`].
+    pub s3: S3,
     /// See [`Notifications`].
     pub notifications: Notifications,
     /// See [`Limits`].
@@ -58,6 +60,7 @@ impl Default for Config {
             auth: Auth::default(),
             mail: Mail::default(),
             media: Media::default(),
+            s3: S3::default(),
             notifications: Notifications::default(),
             limits: Limits::default(),
             log: Log::default(),
@@ -75,6 +78,7 @@ impl Config {
         ("auth", Auth::KEYS),
         ("mail", Mail::KEYS),
         ("media", Media::KEYS),
+        ("s3", S3::KEYS),
         ("notifications", Notifications::KEYS),
         ("limits", Limits::KEYS),
         ("log", Log::KEYS),
@@ -213,8 +217,10 @@ pub enum SmtpTls {
 section! {
     /// Pictures, video and audio.
     Media {
-        /// Where the files are kept; without it, in `media` in the data directory.
+        /// Where the files are: in `media` in the data directory, unless set.
         dir: Option<PathBuf> = None;
+        /// Where contents are kept for good: on the `disk`, or in a bucket (`s3`). What is elsewhere is moved there while all goes on.
+        store: MediaStore = MediaStore::Disk;
         /// The address under which browsers load media, for a CDN or a second host name in front; without it, the server's own.
         public_base_url: Option<String> = None;
         /// The largest picture, in bytes.
@@ -249,6 +255,40 @@ section! {
         upload_timeout_s: u32 = 3_600;
         /// How long a client may pause within an upload, in seconds.
         upload_pause_s: u32 = 30;
+    }
+}
+
+/// Where contents are kept for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaStore {
+    /// In `media.dir`.
+    Disk,
+    /// In the bucket; `media.dir` holds what is being worked on, and copies.
+    S3,
+}
+
+section! {
+    /// A bucket of an S3-compatible service, for media. As long as it is named, what it has is served.
+    S3 {
+        /// The bucket's name.
+        bucket: Option<String> = None;
+        /// The service, such as `https://s3.example.org`; without it, Amazon's for the region.
+        endpoint: Option<String> = None;
+        /// The region.
+        region: String = "us-east-1".to_owned();
+        /// The key that names us.
+        access_key_id: Option<String> = None;
+        /// The secret that goes with it.
+        secret_access_key: Option<String> = None;
+        /// What stands before the names of all objects, so that others may use the bucket as well.
+        prefix: String = String::new();
+        /// Whether the bucket is named in the path rather than in the host's name.
+        path_style: bool = true;
+        /// A PEM file of certificates to trust beside the public ones.
+        ca_file: Option<PathBuf> = None;
+        /// Room for copies on the disk while `media.store` is `s3`, in MiB.
+        cache_mib: u32 = 1_024;
     }
 }
 

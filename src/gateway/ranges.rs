@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
 
 use crate::error::{Code, Error, Result};
@@ -24,7 +25,7 @@ const MAX_RANGES: usize = 16;
 const BOUNDARY: &str = "socialhub-byteranges-5f2c9d31a7e84b60";
 
 /// A file to send.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FileBody {
     pub source: Source,
     pub media_type: &'static str,
@@ -34,17 +35,21 @@ pub struct FileBody {
 }
 
 /// Where the bytes are.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Source {
     Memory(Bytes),
     File { file: Arc<File>, size_bytes: u64 },
+    Remote { size_bytes: u64, read: ReadRange },
 }
+
+/// Reads a range of bytes that are elsewhere.
+pub type ReadRange = Arc<dyn Fn(Range<u64>) -> BoxStream<'static, Result<Bytes>> + Send + Sync>;
 
 impl Source {
     fn size(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { size_bytes, .. } => *size_bytes,
+            Self::File { size_bytes, .. } | Self::Remote { size_bytes, .. } => *size_bytes,
         }
     }
 
@@ -56,6 +61,7 @@ impl Source {
                 let part = bytes.slice(place(range.start)..place(range.end));
                 stream::iter([Ok(part)]).left_stream()
             }
+            Self::Remote { read, .. } => read(range).left_stream().right_stream(),
             Self::File { file, .. } => {
                 let state = (Arc::clone(file), range);
                 stream::try_unfold(state, |(file, range)| async move {
@@ -74,6 +80,7 @@ impl Source {
                     });
                     Ok(Some((piece.await?, (file, end..range.end))))
                 })
+                .right_stream()
                 .right_stream()
             }
         }
@@ -142,7 +149,9 @@ fn answer(method: &Method, headers: &HeaderMap, body: &FileBody) -> Result<Respo
 fn whole(body: &FileBody, size: u64) -> Response {
     let content = match &body.source {
         Source::Memory(bytes) => Body::from(bytes.clone()),
-        source @ Source::File { .. } => Body::from_stream(source.pieces(0..size)),
+        source @ (Source::File { .. } | Source::Remote { .. }) => {
+            Body::from_stream(source.pieces(0..size))
+        }
     };
     let mut response = Response::new(content);
     put(&mut response, header::CONTENT_TYPE, body.media_type);

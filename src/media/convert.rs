@@ -2,6 +2,7 @@
 //! database, so a restart goes on where it was.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tracing::{info, warn};
 use super::ffmpeg::{Ffmpeg, Job};
 use super::films::{Films, ffmpeg_error};
 use super::{Conversion, Kind, Media, SetConversion, sql};
-use crate::blobs::{BlobHash, Blobs};
+use crate::blobs::{BlobHash, Blobs, Part};
 use crate::error::{Code, Error, Result};
 use crate::tasks::{Tasks, blocking_in_turn};
 
@@ -20,6 +21,7 @@ use crate::tasks::{Tasks, blocking_in_turn};
 pub(super) const FILM: &str = "film.mp4";
 pub(super) const SOUND: &str = "sound.m4a";
 pub(super) const LADDER: &str = "hls";
+const MASTER: &str = "master.m3u8";
 
 /// How often one that fails for no fault of its own is tried.
 const ATTEMPTS: u32 = 3;
@@ -108,22 +110,48 @@ impl Media {
         }
     }
 
+    async fn convert_and_secure(&self, hash: BlobHash, kind: Kind) -> Result<()> {
+        let (films, blobs) = (self.shared.films.clone(), self.shared.blobs.clone());
+        // It may not be removed meanwhile.
+        let pin = blobs.pin(hash)?;
+        // What is made last tells that all is.
+        let last = match kind {
+            Kind::Video => format!("{LADDER}/{MASTER}"),
+            Kind::Image | Kind::Audio => SOUND.to_owned(),
+        };
+        let pin = if blobs.bring(hash, Part::Made(last.into())).await?.is_none() {
+            let original = blobs.bring(hash, Part::Original).await?;
+            let original = original.ok_or_else(|| Error::internal("the original is gone"))?;
+            let progress = std::sync::Arc::clone(&self.shared.progress);
+            let work = move || {
+                let tell = |part| progress.set(hash, part);
+                let converted = convert(&films, &blobs, hash, kind, &original, &tell);
+                progress.clear(hash);
+                // It goes on when nobody waits for it any more.
+                converted.map(|()| pin)
+            };
+            blocking_in_turn(work).await?
+        } else {
+            pin
+        };
+        self.shared.blobs.secure(hash).await?;
+        drop(pin);
+        Ok(())
+    }
+
     /// Whether there is nothing more to do about it.
     async fn convert_one(&self, hash: BlobHash, kind: Kind, is_last: bool) -> bool {
-        let (films, blobs) = (self.shared.films.clone(), self.shared.blobs.clone());
-        let progress = std::sync::Arc::clone(&self.shared.progress);
-        let work = move || {
-            let converted = convert(&films, &blobs, hash, kind, &|part| progress.set(hash, part));
-            progress.clear(hash);
-            converted
-        };
-        let state = match blocking_in_turn(work).await {
+        let state = match self.convert_and_secure(hash, kind).await {
             Ok(()) => {
                 counter!("socialhub_media_conversions_total", "outcome" => "done").increment(1);
                 Conversion::Done
             }
             // It stops, or the content is being removed just now.
             Err(error) if matches!(error.code(), Code::NotReady | Code::Overloaded) => {
+                return false;
+            }
+            Err(error) if error.code() == Code::MediaStoreUnavailable => {
+                warn!(error = %error, causes = error.causes(), "A video waits to be converted");
                 return false;
             }
             Err(error) => {
@@ -154,12 +182,10 @@ fn convert(
     blobs: &Blobs,
     hash: BlobHash,
     kind: Kind,
+    original: &Path,
     progress: &dyn Fn(f32),
 ) -> Result<()> {
     let ffmpeg: &Ffmpeg = films.ffmpeg().ok_or(Code::NotReady)?;
-    // It may not be removed meanwhile.
-    let _pin = blobs.pin(hash)?;
-    let original = blobs.original(hash);
     let scratch = blobs.scratch()?;
     let should_stop = || films.stopping.is_cancelled();
     let job = Job {
@@ -167,25 +193,25 @@ fn convert(
         scratch: scratch.path(),
         should_stop: &should_stop,
     };
-    let facts = ffmpeg.probe(&original, &job).map_err(ffmpeg_error)?;
+    let facts = ffmpeg.probe(original, &job).map_err(ffmpeg_error)?;
     if kind == Kind::Audio {
         let out = scratch.path().join(SOUND);
         ffmpeg
-            .audio(&original, &facts, &out, progress, &job)
+            .audio(original, &facts, &out, progress, &job)
             .map_err(ffmpeg_error)?;
-        return blobs.adopt_variant(hash, SOUND, &out);
+        return blobs.adopt(hash, SOUND, &out);
     }
     // The ladder takes several times as long as the one film.
     let out = scratch.path().join(FILM);
     ffmpeg
-        .mp4(&original, &facts, &out, &|part| progress(part * 0.3), &job)
+        .mp4(original, &facts, &out, &|part| progress(part * 0.3), &job)
         .map_err(ffmpeg_error)?;
-    blobs.adopt_variant(hash, FILM, &out)?;
+    blobs.adopt(hash, FILM, &out)?;
     let out = scratch.path().join(LADDER);
     std::fs::create_dir(&out).map_err(Error::internal)?;
     let ladder = ffmpeg
         .hls(
-            &original,
+            original,
             &facts,
             &out,
             &|part| progress(0.3 + part * 0.7),
@@ -194,9 +220,9 @@ fn convert(
         .map_err(ffmpeg_error)?;
     // The master last: what it names is there when it is.
     let mut files: Vec<&str> = ladder.files().collect();
-    files.sort_by_key(|name| *name == "master.m3u8");
+    files.sort_by_key(|name| *name == MASTER);
     for name in files {
-        blobs.adopt_variant(hash, &format!("{LADDER}/{name}"), &out.join(name))?;
+        blobs.adopt(hash, &format!("{LADDER}/{name}"), &out.join(name))?;
     }
     info!("Converted the video {hash}");
     Ok(())

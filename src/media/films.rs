@@ -199,7 +199,7 @@ impl Films {
         facts.color = Some(format!("#{red:02x}{green:02x}{blue:02x}"));
         let first = picture.render_widths(&[FIRST]).map_err(picture_error)?;
         put(blobs, staged.hash, &first, &[FIRST])?;
-        blobs.adopt_variant(staged.hash, POSTER, &poster)
+        blobs.adopt(staged.hash, POSTER, &poster)
     }
 }
 

@@ -234,7 +234,7 @@ impl Media {
     /// Makes a file that has arrived known and kept: on return the original is on the disk, and the narrowest variant is
     /// there. The others follow.
     ///
-    /// Errors: `broken_file`, `too_many_pixels`, `overloaded`.
+    /// Errors: `broken_file`, `too_many_pixels`, `overloaded`, `media_store_unavailable`.
     pub async fn take_in(&self, upload: Upload) -> Result<Received> {
         let Upload {
             staged,
@@ -271,6 +271,7 @@ impl Media {
                 }
             }
         };
+        self.shared.blobs.secure(hash).await?;
         Ok(Received {
             hash,
             size_bytes,

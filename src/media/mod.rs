@@ -356,6 +356,7 @@ impl Media {
         store: Store,
         ids: Ids,
         options: &config::Media,
+        s3: &config::S3,
         data_dir: &Path,
         secret: &[u8; 32],
         tasks: &Tasks,
@@ -366,9 +367,10 @@ impl Media {
             .unwrap_or_else(|| data_dir.join("media"));
         let reserve_bytes = options.reserve_bytes;
         films::check(&options.ffmpeg)?;
+        let (kept_in, s3) = (options.store, s3.clone());
         let blobs = crate::tasks::blocking(move || {
             let guard = DiskGuard::for_uploads(&dir, reserve_bytes);
-            Blobs::open(&dir, guard).map_err(Error::internal)
+            Blobs::open(&dir, guard, kept_in, &s3).map_err(Error::internal)
         });
         let minutes = u64::from(options.signed_minutes);
         let media = Self {
@@ -389,6 +391,8 @@ impl Media {
                 ids,
             }),
         };
+        let (blobs, stopping) = (media.shared.blobs.clone(), tasks.stopping().clone());
+        tasks.spawn("media store", async move { blobs.tend(&stopping).await });
         media.keep_clean(tasks);
         media.keep_converting(tasks);
         Ok(media)
@@ -410,7 +414,11 @@ impl Media {
 
     /// What is said of this part in the health report.
     pub fn report(&self) -> serde_json::Value {
-        serde_json::json!({ "state": "running", "videos": self.shared.films.report() })
+        serde_json::json!({
+            "state": "running",
+            "videos": self.shared.films.report(),
+            "contents": self.shared.blobs.report(),
+        })
     }
 
     /// How long a client may pause within an upload.

@@ -2,8 +2,7 @@
 //! themselves, are remembered, and forgotten with the commit that changes them.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::path::PathBuf;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +14,7 @@ use super::container::Container;
 use super::convert::{FILM, LADDER, SOUND};
 use super::variants::{Form, Size, Variant, WIDTHS};
 use super::{Conversion, Kind, Media, sql};
-use crate::blobs::BlobHash;
+use crate::blobs::{BlobHash, Object, Opened, Part};
 use crate::clock::Timestamp;
 use crate::config;
 use crate::error::{Code, Error, Result};
@@ -50,6 +49,8 @@ pub enum Content {
     Memory(Bytes),
     /// To be read as they are sent.
     File { file: Arc<File>, size_bytes: u64 },
+    /// To be fetched as they are sent.
+    Object(Object),
 }
 
 /// What asks for a file.
@@ -121,7 +122,7 @@ impl Media {
         let name = variant.file_name(file.focus);
         let etag = format!("\"{:.16}-{name}\"", file.hash.to_string());
         Ok(Served {
-            content: self.read(&file, variant, &name).await?,
+            content: self.open_picture(&file, variant, &name).await?,
             media_type: variant.form.media_type(),
             etag,
             is_public: file.is_public,
@@ -131,36 +132,25 @@ impl Media {
 
     /// A film or a recording, in the form that every browser plays as soon as there is one.
     async fn open_film(&self, file: &sql::File) -> Result<Served> {
-        let hash = file.hash;
-        let (name, media_type) = if file.kind == Kind::Video {
-            (FILM, "video/mp4")
-        } else {
-            (SOUND, "audio/mp4")
+        let (part, name, media_type) = match (file.conversion, file.kind) {
+            (Conversion::Done, Kind::Video) => (Part::Made(FILM.into()), FILM, "video/mp4"),
+            (Conversion::Done, _) => (Part::Made(SOUND.into()), SOUND, "audio/mp4"),
+            // What a camera wrote into the original is nobody's business while it can still be left behind.
+            (Conversion::Waiting, _) => {
+                return Err(Error::new(Code::MediaProcessing).with_retry_after(5));
+            }
+            (Conversion::None | Conversion::Failed, _) if file.plays => {
+                (Part::Original, "original", original_type(&file.format))
+            }
+            (Conversion::None | Conversion::Failed, _) => {
+                return Err(Error::new(Code::BrokenFile));
+            }
         };
-        if let Some(content) = self
-            .read_file(self.shared.blobs.variant(hash, name))
-            .await?
-        {
-            return Ok(Served {
-                content,
-                media_type,
-                etag: format!("\"{:.16}-{name}\"", hash.to_string()),
-                is_public: file.is_public,
-                is_fixed: true,
-            });
-        }
-        // What a camera wrote into the original is nobody's business while it can still be left behind.
-        if file.conversion == Conversion::Waiting {
-            return Err(Error::new(Code::MediaProcessing).with_retry_after(5));
-        }
-        if !file.plays {
-            return Err(Error::new(Code::BrokenFile));
-        }
-        let content = self.read_file(self.shared.blobs.original(hash)).await?;
+        let opened = self.shared.blobs.open_part(file.hash, part).await?;
         Ok(Served {
-            content: content.ok_or(Code::MediaNotFound)?,
-            media_type: original_type(&file.format),
-            etag: format!("\"{:.16}-original\"", hash.to_string()),
+            content: read(opened).await?.ok_or(Code::MediaNotFound)?,
+            media_type,
+            etag: format!("\"{:.16}-{name}\"", file.hash.to_string()),
             is_public: file.is_public,
             is_fixed: true,
         })
@@ -199,10 +189,10 @@ impl Media {
         if !is_name || file.conversion != Conversion::Done {
             return Err(Error::new(Code::MediaNotFound));
         }
-        let path = self.shared.blobs.variant(file.hash, LADDER).join(name);
-        let content = self.read_file(path).await?.ok_or(Code::MediaNotFound)?;
+        let part = Part::Made(format!("{LADDER}/{name}").into());
+        let opened = self.shared.blobs.open_part(file.hash, part).await?;
         Ok(Served {
-            content,
+            content: read(opened).await?.ok_or(Code::MediaNotFound)?,
             media_type,
             etag: format!(
                 "\"{:.16}-{}\"",
@@ -243,7 +233,12 @@ impl Media {
         Ok(file)
     }
 
-    async fn read(&self, file: &sql::File, variant: Variant, name: &str) -> Result<Content> {
+    async fn open_picture(
+        &self,
+        file: &sql::File,
+        variant: Variant,
+        name: &str,
+    ) -> Result<Content> {
         let spot = match variant.size {
             Size::Width(_) => (0, 0),
             Size::Avatar(_) | Size::Banner(_) => (spot(file.focus.x), spot(file.focus.y)),
@@ -254,13 +249,13 @@ impl Media {
             return Ok(Content::Memory(bytes));
         }
         counter!("socialhub_media_cache_total", "outcome" => "miss").increment(1);
-        let path = self.shared.blobs.variant(file.hash, name);
-        let there = self.read_file(path.clone()).await?;
+        let blobs = &self.shared.blobs;
+        let there = read(blobs.open_variant(file.hash, name).await?).await?;
         let content = if let Some(content) = there {
             content
         } else {
             self.make_variant(file, variant, name).await?;
-            let made = self.read_file(path).await?;
+            let made = read(blobs.open_variant(file.hash, name).await?).await?;
             made.ok_or(Code::MediaNotFound)?
         };
         if let Content::Memory(bytes) = &content {
@@ -268,25 +263,25 @@ impl Media {
         }
         Ok(content)
     }
+}
 
-    async fn read_file(&self, path: PathBuf) -> Result<Option<Content>> {
-        tasks::blocking(move || {
-            let mut file = match File::open(&path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(Error::internal(error)),
-            };
-            let size_bytes = file.metadata().map_err(Error::internal)?.len();
-            if size_bytes > SMALL {
-                let file = Arc::new(file);
-                return Ok(Some(Content::File { file, size_bytes }));
-            }
-            let mut bytes = vec![0; usize::try_from(size_bytes).map_err(Error::internal)?];
-            file.read_exact(&mut bytes).map_err(Error::internal)?;
-            Ok(Some(Content::Memory(bytes.into())))
-        })
-        .await
+/// Small files as a whole, the others to be read later.
+async fn read(opened: Option<Opened>) -> Result<Option<Content>> {
+    let (file, size_bytes) = match opened {
+        None => return Ok(None),
+        Some(Opened::Object(object)) => return Ok(Some(Content::Object(object))),
+        Some(Opened::File { file, size_bytes }) => (file, size_bytes),
+    };
+    if size_bytes > SMALL {
+        return Ok(Some(Content::File { file, size_bytes }));
     }
+    let length = usize::try_from(size_bytes).map_err(Error::internal)?;
+    let bytes = tasks::blocking(move || {
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, 0).map_err(Error::internal)?;
+        Ok(Bytes::from(bytes))
+    });
+    Ok(Some(Content::Memory(bytes.await?)))
 }
 
 /// The media type of an original by its usual extension.

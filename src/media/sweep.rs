@@ -10,10 +10,11 @@ use tracing::{info, warn};
 use super::{ForgetBlob, Media, PruneMedia, sql};
 use crate::blobs::BlobHash;
 use crate::error::Result;
-use crate::tasks::{self, Tasks};
+use crate::tasks::Tasks;
 
-/// How often.
+/// How often rows are looked through, and how often files, of which there are many more to look at.
 const EVERY: Duration = Duration::from_mins(10);
+const FILES_EVERY: Duration = Duration::from_hours(24);
 
 /// How soon what is in doubt is looked at again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -69,10 +70,12 @@ impl Media {
         let (media, stopping) = (self.clone(), tasks.stopping().clone());
         tasks.spawn("media sweep", async move {
             let mut ticks = tokio::time::interval(EVERY);
+            let mut file_ticks = tokio::time::interval(FILES_EVERY);
             loop {
                 let work = async {
                     tokio::select! {
-                        _ = ticks.tick() => media.sweep().await,
+                        _ = ticks.tick() => media.sweep_rows().await,
+                        _ = file_ticks.tick() => media.sweep_files().await,
                         () = media.shared.doubtful.news() => media.settle_doubts().await,
                     }
                 };
@@ -88,6 +91,11 @@ impl Media {
 
     /// Removes what nobody uses, once.
     pub async fn sweep(&self) -> Result<()> {
+        self.sweep_rows().await?;
+        self.sweep_files().await
+    }
+
+    async fn sweep_rows(&self) -> Result<()> {
         let shared = &self.shared;
         let now = shared.ids.now();
         let keep = Duration::from_hours(shared.options.keep_loose_hours.into());
@@ -112,41 +120,34 @@ impl Media {
                 break;
             }
         }
-        self.sweep_resumables().await?;
-        self.sweep_files().await
+        self.sweep_resumables().await
     }
 
     /// Removes files that no row knows, as a crash between file and row leaves them.
     async fn sweep_files(&self) -> Result<()> {
         let shared = &self.shared;
-        let blobs = shared.blobs.clone();
         let then = shared.ids.now().minus(UNKNOWN);
-        let mut old = tasks::blocking_in_turn(move || Ok(blobs.from_before(then))).await?;
-        loop {
-            let (some, rest) = tasks::blocking_in_turn(move || {
-                let some: Vec<BlobHash> = old.by_ref().take(STEP as usize).collect();
-                Ok((some, old))
-            })
-            .await?;
-            if some.is_empty() {
-                return Ok(());
-            }
-            old = rest;
-            let unknown = shared.store.read(move |tx| {
-                let mut unknown = Vec::new();
-                for hash in some {
-                    if !sql::is_known(tx, hash)? {
-                        unknown.push(hash);
+        for share in 0..=u8::MAX {
+            let old = shared.blobs.from_before(share, then).await?;
+            for some in old.chunks(STEP as usize) {
+                let some = some.to_vec();
+                let unknown = shared.store.read(move |tx| {
+                    let mut unknown = Vec::new();
+                    for hash in some {
+                        if !sql::is_known(tx, hash)? {
+                            unknown.push(hash);
+                        }
                     }
-                }
-                Ok(unknown)
-            });
-            for hash in unknown.await? {
-                if self.forget(hash).await? {
-                    info!("Removed the file {hash}, which nothing knows");
+                    Ok(unknown)
+                });
+                for hash in unknown.await? {
+                    if self.forget(hash).await? {
+                        info!("Removed the file {hash}, which nothing knows");
+                    }
                 }
             }
         }
+        Ok(())
     }
 
     /// Removes contents that were brought and that no row knows. What is pinned stays in doubt.
@@ -162,11 +163,7 @@ impl Media {
 
     /// Removes a content, unless somebody uses it or is about to; whether it is gone.
     async fn forget(&self, hash: BlobHash) -> Result<bool> {
-        let (store, blobs) = (self.shared.store.clone(), self.shared.blobs.clone());
-        let runtime = tokio::runtime::Handle::current();
-        tasks::blocking_in_turn(move || {
-            blobs.remove(hash, || runtime.block_on(store.submit(ForgetBlob { hash })))
-        })
-        .await
+        let forget = self.shared.store.submit(ForgetBlob { hash });
+        self.shared.blobs.remove(hash, forget).await
     }
 }

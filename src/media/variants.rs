@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::films::POSTER;
@@ -20,7 +20,7 @@ use super::intake::picture_error;
 use super::pictures::{AnimatedEncoding, Animation, Encoding, Format, Limits, Picture, Shape};
 use super::serving::spot;
 use super::{Focus, Kind, Media};
-use crate::blobs::BlobHash;
+use crate::blobs::{BlobHash, Part};
 use crate::config;
 use crate::error::{Code, Error, Result};
 
@@ -189,7 +189,7 @@ pub(super) fn format(name: &str) -> Result<Format> {
 
 /// Makes one variant of a picture from its original. Blocks and keeps a core busy.
 fn make(
-    original: &PathBuf,
+    original: &Path,
     format: Format,
     limits: &Limits,
     variant: Variant,
@@ -269,29 +269,26 @@ impl Media {
         let shared = &self.shared;
         let turn = shared.making.turn(file.hash, name);
         let first = Arc::clone(&turn.lock).lock_owned().await;
+        // It may be removed, or, where it is a copy, dropped.
+        let pin = shared.blobs.pin(file.hash)?;
+        let original = match file.kind {
+            Kind::Image => Part::Original,
+            Kind::Video | Kind::Audio => Part::Made(POSTER.into()),
+        };
+        let original = shared.blobs.bring(file.hash, original).await?;
+        let original = original.ok_or(Code::MediaNotFound)?;
         let (blobs, limits) = (shared.blobs.clone(), limits(&shared.options));
         let (hash, focus, is_animated) = (file.hash, file.focus, file.is_animated);
-        let is_film = file.kind != Kind::Image;
-        let format = if is_film {
-            Format::Png
-        } else {
-            format(&file.format)?
+        let format = match file.kind {
+            Kind::Image => format(&file.format)?,
+            Kind::Video | Kind::Audio => Format::Png,
         };
         let name = name.to_owned();
         let work = move || {
             // With the work, so that it is begun once even when those who asked have gone away.
-            let (_turn, _first) = (turn, first);
+            let (_turn, _first, _pin) = (turn, first, pin);
             if blobs.variant(hash, &name).exists() {
                 return Ok(((), None));
-            }
-            let _pin = blobs.pin(hash)?;
-            let original = if is_film {
-                blobs.variant(hash, POSTER)
-            } else {
-                blobs.original(hash)
-            };
-            if !original.exists() {
-                return Err(Error::new(Code::MediaNotFound));
             }
             let bytes = make(&original, format, &limits, variant, focus, is_animated)?;
             blobs.put_variant(hash, &name, &bytes)?;

@@ -120,6 +120,10 @@ struct Client {
 
 impl Client {
     async fn sign_up(address: SocketAddr) -> Self {
+        // The daemon's own client speaks TLS, and so may this one; it has to be told how.
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
         let http = reqwest::Client::new();
         let base = format!("http://{address}");
         let body = serde_json::json!({

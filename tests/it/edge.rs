@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Client, Daemon, PASSWORD, Reply, Server, eventually, raw};
+use crate::support::{Client, Daemon, PASSWORD, Reply, Server, eventually, http_client, raw};
 
 const ORIGIN: &str = "http://localhost:5173";
 
@@ -838,10 +838,7 @@ async fn the_api_describes_itself_without_any_outside_host() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_http_2_is_answered_the_same() {
     let server = Server::start().await;
-    let http = reqwest::Client::builder()
-        .http2_prior_knowledge()
-        .build()
-        .unwrap();
+    let http = http_client().http2_prior_knowledge().build().unwrap();
     let response = http.get(server.url("/livez")).send().await.unwrap();
     assert_eq!(response.version(), reqwest::Version::HTTP_2);
     assert_eq!(response.status(), 200);

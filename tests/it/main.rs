@@ -10,6 +10,7 @@ mod support;
 mod auth;
 mod authorisation;
 mod bad_input;
+mod bucket;
 mod codes;
 mod comments;
 mod config_and_process;

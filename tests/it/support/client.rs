@@ -34,9 +34,18 @@ pub(crate) struct Person {
     pub(crate) client: Client,
 }
 
+/// A client in the making. It may speak TLS, since the daemon's own does, and has to be told how.
+pub(crate) fn http_client() -> reqwest::ClientBuilder {
+    // The second one is not taken, and the first as good.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    reqwest::Client::builder()
+}
+
 impl Client {
     pub(crate) fn new(base: &str) -> Self {
-        let http = reqwest::Client::builder()
+        let http = http_client()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();

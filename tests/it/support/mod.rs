@@ -4,6 +4,7 @@
     reason = "a fixture that fails should fail loudly"
 )]
 
+pub(crate) mod bucket;
 mod client;
 mod daemon;
 pub(crate) mod database;
@@ -16,7 +17,7 @@ pub(crate) mod smtp;
 mod tokens;
 pub(crate) mod told;
 
-pub(crate) use client::{Client, PASSWORD, Person, Reply, ids, keys};
+pub(crate) use client::{Client, PASSWORD, Person, Reply, http_client, ids, keys};
 pub(crate) use daemon::{Daemon, command};
 pub(crate) use raw::raw;
 pub(crate) use server::Server;

@@ -1,0 +1,318 @@
+//! Media in a bucket, and on the move between a bucket and the disk, against a real S3-compatible server.
+
+use std::path::PathBuf;
+
+use reqwest::Method;
+use reqwest::multipart::Form;
+use serde_json::{Value, json};
+use socialhub::config::{Config, MediaStore};
+
+use crate::support::bucket::Bucket;
+use crate::support::pictures::{form, jpeg, part, send};
+use crate::support::{Person, Server, eventually};
+
+/// A recording of this many bytes, which browsers play as it is.
+fn recording(bytes: u32, seed: u8) -> Vec<u8> {
+    let data = bytes - 44;
+    let mut wav = Vec::with_capacity(bytes as usize);
+    wav.extend_from_slice(b"RIFF");
+    wav.extend_from_slice(&(bytes - 8).to_le_bytes());
+    wav.extend_from_slice(b"WAVEfmt ");
+    // 16 bytes of header: PCM, one channel, 48 kHz, 16 bits.
+    for (value, size) in [
+        (16, 4),
+        (1, 2),
+        (1, 2),
+        (48_000, 4),
+        (96_000, 4),
+        (2, 2),
+        (16, 2),
+    ] {
+        wav.extend_from_slice(&u32::to_le_bytes(value)[..size]);
+    }
+    wav.extend_from_slice(b"data");
+    wav.extend_from_slice(&data.to_le_bytes());
+    // No two pieces of it are the same.
+    wav.extend((0..data).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed));
+    wav
+}
+
+/// Everything in the bucket, and nothing kept here longer than needed.
+fn in_bucket(bucket: &Bucket) -> impl FnOnce(&mut Config) + use<> {
+    let options = bucket.options();
+    move |config| {
+        config.media.store = MediaStore::S3;
+        config.s3 = options;
+        config.s3.cache_mib = 0;
+        config.server.max_body_bytes = 32 * 1024 * 1024;
+        "off".clone_into(&mut config.media.ffmpeg);
+    }
+}
+
+/// Posts a file; the post.
+async fn post(person: &Person, file: Vec<u8>, media_type: &str) -> Value {
+    let form = Form::new().part("file", part(file, "file", media_type));
+    send(person, "/posts/", form).await.expect(201)["post"].clone()
+}
+
+/// A file that is there.
+async fn bytes(server: &Server, path: &str) -> bytes::Bytes {
+    let reply = server.get(path).await;
+    assert_eq!(reply.status, 200, "{path}");
+    reply.bytes
+}
+
+fn path_of(address: &Value) -> String {
+    let (_, rest) = address.as_str().unwrap().split_once("://").unwrap();
+    format!("/{}", rest.split_once('/').unwrap().1)
+}
+
+fn files_here(server: &Server, name: &str) -> Vec<PathBuf> {
+    fn walk(dir: PathBuf, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                walk(entry.path(), found);
+            } else {
+                found.push(entry.path());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(server.config.data_dir.join("media").join(name), &mut found);
+    found
+}
+
+async fn no_copies_are_left(server: &Server) {
+    eventually("no copies are left", || async {
+        let left = files_here(server, "originals").len() + files_here(server, "variants").len();
+        (left == 0).then_some(())
+    })
+    .await;
+}
+
+/// What the health report says of the move.
+async fn moved(server: &Server) {
+    eventually("all media are where they are kept", || async {
+        let ready = server.get("/readyz").await.json();
+        let moving = ready["parts"]["media"]["contents"]["moving"]
+            .as_str()?
+            .to_owned();
+        moving.contains("all are there").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_uploaded_lies_in_the_bucket_and_is_served_from_there() {
+    let bucket = Bucket::start().await;
+    let server = Server::start_with(in_bucket(&bucket)).await;
+    let ada = server.sign_up("ada").await;
+    let picture = post(&ada, jpeg(1), "image/jpeg").await;
+    // More than what is sent in one go, and than what is copied before it is served.
+    let sound = recording(20_000_000, 1);
+    let voice = post(&ada, sound.clone(), "audio/wav").await;
+    assert_eq!(bucket.files("originals").len(), 2);
+    // The same again is there already.
+    post(&ada, jpeg(1), "image/jpeg").await;
+    assert_eq!(bucket.files("originals").len(), 2);
+
+    // Copies go; the start looks after that.
+    let server = server.restart().await;
+    no_copies_are_left(&server).await;
+    let path = path_of(&picture["imageUrls"][0]);
+    let request = server.request(Method::GET, &path);
+    let webp = server.send(request.header("accept", "image/webp")).await;
+    assert_eq!(webp.header("content-type"), "image/webp");
+    assert!(webp.bytes.starts_with(b"RIFF"));
+
+    let path = path_of(&voice["imageUrls"][0]);
+    let whole = server.get(&path).await;
+    assert_eq!(whole.header("content-length"), "20000000");
+    assert!(whole.bytes == sound, "the recording is another");
+    for (range, part) in [
+        ("bytes=0-0", 0..1),
+        ("bytes=1048570-3145740", 1_048_570..3_145_741),
+        ("bytes=-5", 19_999_995..20_000_000),
+    ] {
+        let request = server.request(Method::GET, &path).header("range", range);
+        let reply = server.send(request).await;
+        assert_eq!(reply.status, 206);
+        assert!(reply.bytes == sound[part], "{range}");
+    }
+    // Only the picture was worth a copy.
+    assert_eq!(files_here(&server, "originals").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_uses_goes_from_the_bucket_as_well() {
+    let bucket = Bucket::start().await;
+    let server = Server::start_with_clock(in_bucket(&bucket)).await;
+    let ada = server.sign_up("ada").await;
+    let picture = post(&ada, jpeg(1), "image/jpeg").await;
+    post(&ada, jpeg(2), "image/jpeg").await;
+    let path = format!("/posts/{}", picture["id"].as_str().unwrap());
+    ada.delete(&path).await.expect(200);
+    server.advance(std::time::Duration::from_hours(1));
+    eventually("the picture of the removed post is gone", || async {
+        server.app.media().sweep().await.unwrap();
+        (bucket.files("originals").len() == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn media_move_to_a_bucket_and_back_while_they_are_served() {
+    let bucket = Bucket::start().await;
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let mut paths = Vec::new();
+    for seed in 1..=12 {
+        let picture = post(&ada, jpeg(seed), "image/jpeg").await;
+        paths.push(path_of(&picture["imageUrls"][0]));
+    }
+    let form = Form::new().part(
+        "file",
+        part(fixture("faststart.mp4"), "film.mp4", "video/mp4"),
+    );
+    let reply = send(&ada, "/posts/", form).await.expect(201);
+    let film = reply["post"]["media"][0].clone();
+    let film_path = format!("/api/v1/media/{}", film["id"].as_str().unwrap());
+    let film = eventually("the film is converted", || async {
+        let reply = ada.get(&film_path).await.expect(200);
+        (reply["media"]["status"] == "ready").then(|| reply["media"].clone())
+    })
+    .await;
+    paths.push(path_of(&film["hlsUrl"]));
+    paths.push(path_of(&film["posterUrl"]));
+    paths.push(path_of(&film["url"]));
+    let mut known = Vec::new();
+    for path in &paths {
+        known.push(bytes(&server, path).await);
+    }
+    let made = files_here(&server, "made").len();
+
+    // There.
+    let options = bucket.options();
+    let to_bucket = options.clone();
+    let server = server
+        .restart_with(move |config| {
+            config.media.store = MediaStore::S3;
+            config.s3 = to_bucket;
+            config.s3.cache_mib = 0;
+        })
+        .await;
+    for (path, bytes) in paths.iter().zip(&known) {
+        assert!(server.get(path).await.bytes == *bytes, "{path}");
+    }
+    moved(&server).await;
+    assert_eq!(bucket.files("originals").len(), 13);
+    assert_eq!(bucket.files("made").len(), made);
+    for (path, bytes) in paths.iter().zip(&known) {
+        assert!(server.get(path).await.bytes == *bytes, "{path}");
+    }
+
+    // And back, also what is not copied here any more.
+    let server = server
+        .restart_with(move |config| {
+            config.media.store = MediaStore::Disk;
+            config.s3 = options;
+        })
+        .await;
+    for (path, bytes) in paths.iter().zip(&known) {
+        assert!(server.get(path).await.bytes == *bytes, "{path}");
+    }
+    moved(&server).await;
+    drop(bucket);
+    let server = server.restart_with(|config| config.s3.bucket = None).await;
+    assert_eq!(files_here(&server, "originals").len(), 13);
+    assert_eq!(files_here(&server, "made").len(), made);
+    for (path, bytes) in paths.iter().zip(&known) {
+        assert!(server.get(path).await.bytes == *bytes, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_does_not_answer_refuses_uploads_and_nothing_else() {
+    let mut bucket = Bucket::start().await;
+    let server = Server::start_with(|config| {
+        in_bucket(&bucket)(config);
+        config.s3.cache_mib = 100;
+    })
+    .await;
+    let ada = server.sign_up("ada").await;
+    let picture = post(&ada, jpeg(1), "image/jpeg").await;
+    bucket.stop().await;
+    let refused = crate::support::pictures::upload(&ada, "/posts/").await;
+    refused.expect_code(503, "media_store_unavailable");
+    assert!(!refused.header("retry-after").is_empty());
+    ada.post("/posts/", json!({ "content": "words" }))
+        .await
+        .expect(201);
+    bytes(&server, &path_of(&picture["imageUrls"][0])).await;
+    let ready = server.get("/readyz").await.json();
+    assert_eq!(
+        ready["parts"]["media"]["contents"]["bucket"],
+        "does not answer"
+    );
+    bucket.resume().await;
+    post(&ada, jpeg(2), "image/jpeg").await;
+    assert_eq!(bucket.files("originals").len(), 2);
+    // What was refused left nothing but what belongs to nobody.
+    eventually("what was refused is gone", || async {
+        (files_here(&server, "originals").len() == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_object_is_not_taken_for_the_content() {
+    let bucket = Bucket::start().await;
+    let server = Server::start_with(in_bucket(&bucket)).await;
+    let ada = server.sign_up("ada").await;
+    let picture = post(&ada, jpeg(1), "image/jpeg").await;
+    let [object] = bucket.files("originals").try_into().unwrap();
+    let mut damaged = std::fs::read(&object).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(object, damaged).unwrap();
+    let server = server.restart().await;
+    no_copies_are_left(&server).await;
+    let path = path_of(&picture["imageUrls"][0]);
+    server.get(&path).await.expect_code(500, "internal");
+    assert!(files_here(&server, "originals").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_behind_tls_is_trusted_by_its_certificate_alone() {
+    let bucket = Bucket::start_secure().await;
+    let server = Server::start_with(in_bucket(&bucket)).await;
+    let ada = server.sign_up("ada").await;
+    post(&ada, jpeg(1), "image/jpeg").await;
+    assert_eq!(bucket.files("originals").len(), 1);
+    let server = server.restart_with(|config| config.s3.ca_file = None).await;
+    let ada = ada.at(&server);
+    let form = form().part("file", part(jpeg(2), "b.jpg", "image/jpeg"));
+    send(&ada, "/posts/", form)
+        .await
+        .expect_code(503, "media_store_unavailable");
+    assert_eq!(bucket.files("originals").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_is_refused_by_the_bucket() {
+    let bucket = Bucket::start().await;
+    let server = Server::start_with(|config| {
+        in_bucket(&bucket)(config);
+        config.s3.secret_access_key = Some("another".to_owned());
+    })
+    .await;
+    let ada = server.sign_up("ada").await;
+    crate::support::pictures::upload(&ada, "/posts/")
+        .await
+        .expect_code(503, "media_store_unavailable");
+    assert!(bucket.files("").is_empty());
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/fixtures/media/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(path).unwrap()
+}

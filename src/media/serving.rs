@@ -254,9 +254,12 @@ impl Media {
         let content = if let Some(content) = there {
             content
         } else {
-            self.make_variant(file, variant, name).await?;
-            let made = read(blobs.open_variant(file.hash, name).await?).await?;
-            made.ok_or(Code::MediaNotFound)?
+            match self.make_variant(file, variant, name).await? {
+                Some(bytes) => Content::Memory(bytes),
+                None => read(blobs.open_variant(file.hash, name).await?)
+                    .await?
+                    .ok_or(Code::MediaNotFound)?,
+            }
         };
         if let Content::Memory(bytes) = &content {
             self.shared.shelf.small.insert(key, bytes.clone());

@@ -15,6 +15,8 @@ use std::io::BufReader;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+
 use super::films::POSTER;
 use super::intake::picture_error;
 use super::pictures::{AnimatedEncoding, Animation, Encoding, Format, Limits, Picture, Shape};
@@ -257,7 +259,7 @@ impl Drop for Turn {
 }
 
 impl Media {
-    /// Makes a variant that is not there.
+    /// Makes a variant that is not there. Given back is what could not be put down for want of room.
     ///
     /// Errors: `overloaded`; `media_not_found` when the original is gone.
     pub(super) async fn make_variant(
@@ -265,7 +267,7 @@ impl Media {
         file: &super::sql::File,
         variant: Variant,
         name: &str,
-    ) -> Result<()> {
+    ) -> Result<Option<Bytes>> {
         let shared = &self.shared;
         let turn = shared.making.turn(file.hash, name);
         let first = Arc::clone(&turn.lock).lock_owned().await;
@@ -288,11 +290,15 @@ impl Media {
             // With the work, so that it is begun once even when those who asked have gone away.
             let (_turn, _first, _pin) = (turn, first, pin);
             if blobs.variant(hash, &name).exists() {
-                return Ok(((), None));
+                return Ok((None, None));
             }
             let bytes = make(&original, format, &limits, variant, focus, is_animated)?;
-            blobs.put_variant(hash, &name, &bytes)?;
-            Ok(((), None))
+            let left = match blobs.put_variant(hash, &name, &bytes) {
+                Ok(()) => None,
+                Err(error) if error.code() == Code::StorageFull => Some(bytes.into()),
+                Err(error) => return Err(error),
+            };
+            Ok((left, None))
         };
         shared.pool.run(work).await
     }

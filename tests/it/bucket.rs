@@ -8,34 +8,8 @@ use serde_json::{Value, json};
 use socialhub::config::{Config, MediaStore};
 
 use crate::support::bucket::Bucket;
-use crate::support::pictures::{form, jpeg, part, send};
+use crate::support::pictures::{form, jpeg, part, recording, send};
 use crate::support::{Person, Server, eventually};
-
-/// A recording of this many bytes, which browsers play as it is.
-fn recording(bytes: u32, seed: u8) -> Vec<u8> {
-    let data = bytes - 44;
-    let mut wav = Vec::with_capacity(bytes as usize);
-    wav.extend_from_slice(b"RIFF");
-    wav.extend_from_slice(&(bytes - 8).to_le_bytes());
-    wav.extend_from_slice(b"WAVEfmt ");
-    // 16 bytes of header: PCM, one channel, 48 kHz, 16 bits.
-    for (value, size) in [
-        (16, 4),
-        (1, 2),
-        (1, 2),
-        (48_000, 4),
-        (96_000, 4),
-        (2, 2),
-        (16, 2),
-    ] {
-        wav.extend_from_slice(&u32::to_le_bytes(value)[..size]);
-    }
-    wav.extend_from_slice(b"data");
-    wav.extend_from_slice(&data.to_le_bytes());
-    // No two pieces of it are the same.
-    wav.extend((0..data).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed));
-    wav
-}
 
 /// Everything in the bucket, and nothing kept here longer than needed.
 fn in_bucket(bucket: &Bucket) -> impl FnOnce(&mut Config) + use<> {

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use futures_util::future::join_all;
+use reqwest::Method;
+use reqwest::multipart::Form;
 use serde_json::json;
 
 use crate::counts;
+use crate::support::pictures::{part, recording, send, upload};
 use crate::support::told::{assert_told_once, settle, told};
-use crate::support::{Daemon, Person, database, eventually};
+use crate::support::{Daemon, Person, Server, database, eventually};
 
 /// A small file system of its own for a data directory; gone when dropped.
 struct SmallDisk {
@@ -155,6 +158,70 @@ async fn refused(person: &Person) {
     let body = json!({ "content": "Not now" });
     let reply = person.post("/posts/", body).await;
     reply.expect_code(507, "storage_full");
+}
+
+/// The guard is switched off: the file system itself says that it is full, in the midst of a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_up_during_an_upload_refuses_that_one_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let media = dir.path().join("media");
+    let Some(disk) = SmallDisk::mount(&media, 24) else {
+        return;
+    };
+    let server = Server::start_with(|config| {
+        config.media.dir = Some(media.clone());
+        config.media.reserve_bytes = 1;
+        "off".clone_into(&mut config.media.ffmpeg);
+    })
+    .await;
+    let ada = server.sign_up("ada").await;
+    let post = upload(&ada, "/posts/").await.expect(201)["post"].clone();
+    let large = recording(30_000_000, 1);
+
+    let form = Form::new().part("file", part(large.clone(), "a.wav", "audio/wav"));
+    send(&ada, "/api/v1/media", form)
+        .await
+        .expect_code(507, "storage_full");
+    eventually("what had arrived is gone", || async {
+        files(&media.join("incoming")).is_empty().then_some(())
+    })
+    .await;
+
+    // One that may go on later stays as far as it has come, until it is given up.
+    let tus = |method: Method, path: &str| {
+        let request = ada.request(method, path);
+        request.header("tus-resumable", "1.0.0")
+    };
+    let begun = tus(Method::POST, "/api/v1/media/uploads").header("upload-length", "30000000");
+    let path = ada.send(begun).await.header("location").to_owned();
+    let piece = tus(Method::PATCH, &path)
+        .header("upload-offset", "0")
+        .header("content-type", "application/offset+octet-stream")
+        .body(large);
+    ada.send(piece).await.expect_code(507, "storage_full");
+    let offset = ada.send(tus(Method::HEAD, &path)).await;
+    assert!(offset.header("upload-offset").parse::<u64>().unwrap() < 30_000_000);
+    ada.send(tus(Method::DELETE, &path)).await;
+
+    // Then there is room again, and there always was for what is no file.
+    upload(&ada, "/posts/").await.expect(201);
+    disk.fill(0);
+    ada.write("Words").await;
+    upload(&ada, "/posts/")
+        .await
+        .expect_code(507, "storage_full");
+    // What was never asked for in this form is shown all the same.
+    let (_, path) = post["imageUrls"][0]
+        .as_str()
+        .unwrap()
+        .split_once("/media/")
+        .unwrap();
+    let shown = server.get(&format!("/media/{path}/320.jpg")).await;
+    assert_eq!(shown.status, 200);
+    assert!(shown.bytes.starts_with(&[0xff, 0xd8]));
+    disk.free();
+    upload(&ada, "/posts/").await.expect(201);
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,3 +48,29 @@ pub(crate) async fn send(client: &Client, path: &str, form: Form) -> Reply {
         .send(client.request(Method::POST, path).multipart(form))
         .await
 }
+
+/// A recording of this many bytes, which browsers play as it is.
+pub(crate) fn recording(bytes: u32, seed: u8) -> Vec<u8> {
+    let data = bytes - 44;
+    let mut wav = Vec::with_capacity(bytes as usize);
+    wav.extend_from_slice(b"RIFF");
+    wav.extend_from_slice(&(bytes - 8).to_le_bytes());
+    wav.extend_from_slice(b"WAVEfmt ");
+    // 16 bytes of header: PCM, one channel, 48 kHz, 16 bits.
+    for (value, size) in [
+        (16, 4),
+        (1, 2),
+        (1, 2),
+        (48_000, 4),
+        (96_000, 4),
+        (2, 2),
+        (16, 2),
+    ] {
+        wav.extend_from_slice(&u32::to_le_bytes(value)[..size]);
+    }
+    wav.extend_from_slice(b"data");
+    wav.extend_from_slice(&data.to_le_bytes());
+    // No two pieces of it are the same.
+    wav.extend((0..data).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed));
+    wav
+}

@@ -104,7 +104,18 @@ impl DescriptionFields {
                 Focus::default()
             }),
         };
-        let is_sensitive = matches!(self.is_sensitive.as_deref(), Some("true" | "1" | "on"));
+        let is_sensitive = match self.is_sensitive.as_deref().map(str::trim) {
+            Some("true" | "1" | "on") => true,
+            None | Some("false" | "0" | "off" | "") => false,
+            Some(_) => {
+                wrong.push(FieldError::new(
+                    "isSensitive",
+                    "invalid_type",
+                    "isSensitive is `true` or `false`.",
+                ));
+                false
+            }
+        };
         let description = Description::parse(&mut wrong, self.alt.as_deref(), focus, is_sensitive);
         if wrong.is_empty() {
             Ok(description)

@@ -1,7 +1,8 @@
 //! Uploads that go on after a break: tus 1.0 with creation, expiration, checksum and termination
 //! (<https://tus.io/protocols/resumable-upload>), at `/api/v1/media/uploads`.
 //!
-//! `Upload-Metadata` may have `filetype` and `alt`. The answer to the last `PATCH` names the upload in `Media-Id`.
+//! `Upload-Metadata` may have `filetype`, `alt`, `focus` (`x,y`) and `isSensitive`, as the form of `POST /api/v1/media`
+//! does. The answer to the last `PATCH` names the upload in `Media-Id`.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -14,12 +15,16 @@ use futures_util::TryStreamExt;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Domains;
+use super::media::DescriptionFields;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::gateway::{Caller, Path};
 use crate::media::{Media, MediaItem, Resumable, ResumableDraft};
 
 const VERSION: &str = "1.0.0";
+/// Characters of what a client says of an upload: enough for the longest description.
+const MAX_METADATA: usize = 16 * 1024;
+
 const EXTENSIONS: &str = "creation,expiration,checksum,termination";
 
 pub(super) fn routes() -> OpenApiRouter<Domains> {
@@ -73,10 +78,24 @@ async fn create(
     let length = number(&headers, "upload-length").ok_or_else(|| {
         Error::invalid_field("Upload-Length", "required", "Upload-Length is required.")
     })?;
+    let raw = headers.get("upload-metadata");
+    if raw.is_some_and(|raw| raw.len() > MAX_METADATA) {
+        return Err(Error::invalid_field(
+            "Upload-Metadata",
+            "too_long",
+            "Upload-Metadata is too long.",
+        ));
+    }
+    let description = DescriptionFields {
+        alt: metadata(&headers, "alt"),
+        focus: metadata(&headers, "focus"),
+        is_sensitive: metadata(&headers, "isSensitive"),
+    };
     let draft = ResumableDraft {
         length,
         media_type: metadata(&headers, "filetype"),
-        alt: metadata(&headers, "alt"),
+        description: description.parse()?,
+        metadata: raw.and_then(|raw| Some(raw.to_str().ok()?.to_owned())),
     };
     let upload = media.begin(&caller.actor, draft).await?;
     let location = format!("/api/v1/media/uploads/{}", upload.name);
@@ -96,6 +115,10 @@ async fn offset(
     name_media(&mut response, item.as_ref())?;
     let headers = response.headers_mut();
     headers.insert("upload-length", HeaderValue::from(upload.length));
+    if let Some(metadata) = &upload.metadata {
+        let metadata = HeaderValue::from_str(metadata).map_err(Error::internal)?;
+        headers.insert("upload-metadata", metadata);
+    }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

@@ -167,7 +167,13 @@ impl Staged {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
         // It may have been moved to its place.
-        fs::remove_file(&self.0).ok();
+        let remove = move || drop(fs::remove_file(path));
+        // To remove a large file takes a while.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_outside) => remove(),
+        }
     }
 }

@@ -181,8 +181,13 @@ async fn name_route(request: Request, next: Next) -> Response {
 async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id::of(request.headers());
-    let method = request.method().clone();
     paths::rewrite(request.uri_mut());
+    if *request.method() == Method::POST
+        && let Some(meant) = paths::meant(request.uri().path(), request.headers())
+    {
+        *request.method_mut() = meant;
+    }
+    let method = request.method().clone();
     // The id alone: a span's fields are formatted for every request, the last line's only where it is written.
     let span = info_span!("request", request.id = %id);
     let (request, leftover) = leftover::watch(request);

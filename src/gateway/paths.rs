@@ -2,7 +2,7 @@
 //! place (contract, section 1).
 
 use axum::http::uri::PathAndQuery;
-use axum::http::{Method, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 
 /// The original's prefixes.
 const PREFIXES: [&str; 6] = ["auth", "users", "posts", "notify", "chat", "feed"];
@@ -31,6 +31,18 @@ pub(super) fn takes_files(method: &Method, path: &str) -> bool {
         Method::PUT => matches!(path, "/users/profile/avatar" | "/users/profile/banner"),
         _ => false,
     }
+}
+
+/// What is meant by a request to a resumable upload: proxies let `POST` through that stop `PATCH` (tus 1.0,
+/// `X-HTTP-Method-Override`).
+pub(super) fn meant(path: &str, headers: &HeaderMap) -> Option<Method> {
+    let is_upload = path
+        .strip_prefix(API)
+        .is_some_and(|path| path.starts_with("/media/uploads"));
+    let named = headers.get("x-http-method-override")?.to_str().ok()?;
+    [Method::HEAD, Method::PATCH, Method::DELETE, Method::OPTIONS]
+        .into_iter()
+        .find(|method| is_upload && method.as_str() == named)
 }
 
 /// Brings the path into the form in which the routes know it.

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::container::{self, Container};
@@ -32,7 +33,7 @@ const ENOUGH: usize = container::SNIFF_BYTES;
 pub(super) const FIRST: u32 = WIDTHS[0];
 
 /// What its owner says of an upload, checked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Description {
     pub(super) alt: Option<String>,
     pub(super) focus: Focus,
@@ -183,13 +184,22 @@ impl Media {
         } else {
             return Err(Error::new(Code::UnsupportedFile));
         };
-        // Recordings call themselves videos and the other way round; what else claims to be a text or a picture lies.
-        let others: &[&str] = match recognised {
-            Recognised::Picture(_) => &["video/", "audio/", "text/"],
-            Recognised::Film(_) => &["image/", "text/"],
+        // Recordings call themselves videos and the other way round, and one form of picture another; who does not know
+        // says that it is bytes.
+        let kinds: &[&str] = match recognised {
+            Recognised::Picture(_) => &["image/", "application/octet-stream"],
+            Recognised::Film(_) => &[
+                "video/",
+                "audio/",
+                "application/octet-stream",
+                "application/mp4",
+                "application/ogg",
+            ],
         };
-        let is_belied =
-            declared.is_some_and(|declared| others.iter().any(|other| declared.starts_with(other)));
+        let declared = declared.map(|declared| declared.trim().to_ascii_lowercase());
+        let is_belied = declared.is_some_and(|declared| {
+            !declared.is_empty() && !kinds.iter().any(|kind| declared.starts_with(kind))
+        });
         if is_belied {
             return Err(Error::new(Code::MismatchedFile));
         }

@@ -63,6 +63,9 @@ pub const MAX_ALT_CHARS: usize = 1_500;
 /// The side of a drawn avatar, in pixels.
 const DRAWN_SIDE: u32 = 400;
 
+/// Drawn avatars that are remembered, of a few KiB each.
+const DRAWN: u64 = 500;
+
 /// Bytes that a form has beside its file.
 const FORM: u64 = 64 * 1024;
 
@@ -331,6 +334,8 @@ struct Shared {
     film_pool: pool::Pool,
     making: variants::Making,
     shelf: serving::Shelf,
+    /// Drawn avatars that were asked for.
+    drawn: moka::sync::Cache<UserId, Bytes>,
     signer: Signer,
     films: films::Films,
     busy: resumable::Busy,
@@ -385,6 +390,7 @@ impl Media {
                 film_pool: pool::Pool::start_for_films(options)?,
                 making: variants::Making::default(),
                 shelf: serving::Shelf::new(options, &store),
+                drawn: moka::sync::Cache::new(DRAWN),
                 signer: Signer::new(secret, Duration::from_mins(minutes)),
                 options: options.clone(),
                 store,
@@ -405,9 +411,15 @@ impl Media {
 
     /// The picture that is drawn for somebody who brought none, as a PNG this wide.
     pub async fn drawn_avatar(&self, id: UserId) -> Result<Bytes> {
+        if let Some(known) = self.shared.drawn.get(&id) {
+            return Ok(known);
+        }
+        let drawn = self.shared.drawn.clone();
         let work = move || {
             let png = pictures::default_avatar_png(&id.get().to_be_bytes(), DRAWN_SIDE);
-            Ok((Bytes::from(png.map_err(Error::internal)?), None))
+            let png = Bytes::from(png.map_err(Error::internal)?);
+            drawn.insert(id, png.clone());
+            Ok((png, None))
         };
         self.shared.pool.run(work).await
     }

@@ -32,7 +32,8 @@ struct About {
     owner: UserId,
     length: u64,
     media_type: Option<String>,
-    alt: Option<String>,
+    description: Description,
+    metadata: Option<String>,
     expires_at: Timestamp,
 }
 
@@ -41,7 +42,9 @@ struct About {
 pub struct ResumableDraft {
     pub length: u64,
     pub media_type: Option<String>,
-    pub alt: Option<String>,
+    pub description: Description,
+    /// What the client wants to be told again.
+    pub metadata: Option<String>,
 }
 
 /// How far an upload is.
@@ -50,7 +53,20 @@ pub struct Resumable {
     pub name: String,
     pub offset: u64,
     pub length: u64,
+    pub metadata: Option<String>,
     pub expires_at: Timestamp,
+}
+
+impl About {
+    fn at(&self, name: &str, offset: u64) -> Resumable {
+        Resumable {
+            name: name.to_owned(),
+            offset,
+            length: self.length,
+            metadata: self.metadata.clone(),
+            expires_at: self.expires_at,
+        }
+    }
 }
 
 /// The uploads to which somebody adds just now.
@@ -129,23 +145,13 @@ impl Media {
             owner: actor.user_id,
             length: draft.length,
             media_type: draft.media_type,
-            alt: draft.alt,
+            description: draft.description,
+            metadata: draft.metadata,
             expires_at: self.shared.ids.now().plus(KEPT),
         };
-        let mut wrong = Vec::new();
-        let focus = super::Focus::default();
-        Description::parse(&mut wrong, about.alt.as_deref(), focus, false);
-        if !wrong.is_empty() {
-            return Err(Error::invalid_fields(wrong));
-        }
         let name = random::token()?;
         let blobs = self.shared.blobs.clone();
-        let resumable = Resumable {
-            name: name.clone(),
-            offset: 0,
-            length: about.length,
-            expires_at: about.expires_at,
-        };
+        let resumable = about.at(&name, 0);
         let _one_by_one = self.shared.beginning.lock().await;
         let owner = actor.user_id;
         let taken = self
@@ -193,12 +199,7 @@ impl Media {
         name: &str,
     ) -> Result<(Resumable, Option<MediaItem>)> {
         let (partial, about, offset) = self.find_resumable(actor, name).await?;
-        let resumable = Resumable {
-            name: name.to_owned(),
-            offset,
-            length: about.length,
-            expires_at: about.expires_at,
-        };
+        let resumable = about.at(name, offset);
         let is_whole = offset == about.length;
         let turn = self.shared.busy.begin(name).filter(|_| is_whole);
         let item = match turn {
@@ -279,12 +280,7 @@ impl Media {
             None if !is_right => return Err(Error::new(Code::ChecksumMismatch)),
             None => {}
         }
-        let resumable = Resumable {
-            name: name.to_owned(),
-            offset: end,
-            length: about.length,
-            expires_at: about.expires_at,
-        };
+        let resumable = about.at(name, end);
         if end < about.length {
             return Ok((resumable, None));
         }
@@ -302,15 +298,10 @@ impl Media {
     ) -> Result<MediaItem> {
         let blobs = self.shared.blobs.clone();
         let staged = blocking(move || partial.finish(&blobs)).await?;
-        let mut wrong = Vec::new();
-        let focus = super::Focus::default();
-        let description = Description::parse(&mut wrong, about.alt.as_deref(), focus, false);
         let added = async {
-            if !wrong.is_empty() {
-                return Err(Error::invalid_fields(wrong));
-            }
             let upload: Upload = self.recognised(staged, about.media_type.as_deref())?;
-            self.add(actor, upload.described(description)).await
+            self.add(actor, upload.described(about.description.clone()))
+                .await
         }
         .await;
         let may_try_again = added.as_ref().is_err_and(|error| {

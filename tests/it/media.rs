@@ -222,7 +222,7 @@ async fn what_is_no_picture_is_refused_each_for_its_own_reason() {
     let whole = picture(400, 300, 1, ImageFormat::Png);
     let svg = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
     let many_pixels = picture(3_000, 2_000, 1, ImageFormat::Png);
-    let cases: [(&str, Vec<u8>, &str, u16, &str); 10] = [
+    let cases: [(&str, Vec<u8>, &str, u16, &str); 11] = [
         ("a.jpg", Vec::new(), "image/jpeg", 400, "empty_file"),
         (
             "a.png",
@@ -246,6 +246,13 @@ async fn what_is_no_picture_is_refused_each_for_its_own_reason() {
             "unsupported_file",
         ),
         ("a.mp4", whole.clone(), "video/mp4", 415, "mismatched_file"),
+        (
+            "a.pdf",
+            whole.clone(),
+            "application/pdf",
+            415,
+            "mismatched_file",
+        ),
         (
             "a.png",
             whole[..whole.len() / 2].to_vec(),

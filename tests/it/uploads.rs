@@ -224,6 +224,17 @@ async fn what_does_not_fit_the_protocol_is_refused() {
             .await
             .expect_code(400, "invalid_fields");
     }
+    for (name, wrong) in [
+        ("alt", "x".repeat(1_501)),
+        ("focus", "middle".to_owned()),
+        ("isSensitive", "maybe".to_owned()),
+    ] {
+        let metadata = format!("{name} {}", STANDARD.encode(wrong));
+        let headers = [("upload-length", "10"), ("upload-metadata", &metadata)];
+        tus(&ada, Method::POST, PATH, &headers, &[])
+            .await
+            .expect_code(400, "invalid_fields");
+    }
     create(&ada, 0).await.expect_code(400, "empty_file");
     create(&ada, 20_000_001)
         .await
@@ -259,7 +270,9 @@ async fn what_does_not_fit_the_protocol_is_refused() {
     assert_eq!(open_files(&server), 0);
 
     let path = begin(&ada, 1_000).await;
-    let reply = tus(&ada, Method::DELETE, &path, &[], &[]).await;
+    // Behind a proxy that knows no more than POST.
+    let meant = [("x-http-method-override", "DELETE")];
+    let reply = tus(&ada, Method::POST, &path, &meant, &[]).await;
     assert_eq!(reply.status, 204);
     assert_eq!(tus(&ada, Method::HEAD, &path, &[], &[]).await.status, 404);
     for _ in 0..20 {
@@ -315,4 +328,34 @@ async fn what_is_promised_counts_against_the_room_there_is() {
     create(&bob, 600_000).await.expect_code(507, "storage_full");
     tus(&ada, Method::DELETE, &path, &[], &[]).await;
     begin(&bob, 600_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_an_upload_is_said_again_and_holds() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let picture = jpeg(3);
+    let pair = |name: &str, value: &str| format!("{name} {}", STANDARD.encode(value));
+    let metadata = [
+        pair("filename", "a.jpg"),
+        pair("focus", "0.5,-0.5"),
+        pair("isSensitive", "true"),
+    ]
+    .join(",");
+    let length = picture.len().to_string();
+    let headers = [
+        ("upload-length", length.as_str()),
+        ("upload-metadata", &metadata),
+    ];
+    let path = tus(&ada, Method::POST, PATH, &headers, &[])
+        .await
+        .header("location")
+        .to_owned();
+    let reply = tus(&ada, Method::HEAD, &path, &[], &[]).await;
+    assert_eq!(reply.header("upload-metadata"), metadata);
+    let reply = append(&ada, &path, 0, &picture, &[]).await;
+    let path = format!("/api/v1/media/{}", reply.header("media-id"));
+    let media = ada.get(&path).await.expect(200)["media"].clone();
+    assert_eq!(media["isSensitive"], true);
+    assert_eq!(media["focus"]["y"], -0.5);
 }

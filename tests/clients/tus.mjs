@@ -2,41 +2,13 @@
 //
 //     node tus.mjs PROGRAM FILE
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { readFileSync } from 'node:fs'
 import * as tus from 'tus-js-client'
+import { signUp, start } from './daemon.mjs'
 
 const [program, file] = process.argv.slice(2)
-const dir = mkdtempSync(join(tmpdir(), 'socialhub-tus-'))
-const daemon = spawn(program, ['serve'], {
-  env: { PATH: process.env.PATH, SOCIALHUB_DATA_DIR: join(dir, 'data'), SOCIALHUB_LISTEN: '127.0.0.1:0' },
-  stdio: ['ignore', 'pipe', 'ignore'],
-})
-// However this ends, nothing stays behind.
-process.on('exit', () => {
-  daemon.kill('SIGKILL')
-  rmSync(dir, { recursive: true, force: true })
-})
-
-async function address() {
-  for await (const line of createInterface({ input: daemon.stdout })) {
-    const found = line.match(/listening\s+(http\S+)/)
-    if (found) return found[1]
-  }
-  throw new Error('the daemon did not start')
-}
-
-const base = await address()
-const reply = await fetch(`${base}/auth/signup`, {
-  method: 'POST',
-  headers: { 'content-type': 'application/json' },
-  body: JSON.stringify({ name: 'Ada', username: 'ada', email: 'ada@example.org', password: 'Password123!' }),
-})
-assert.equal(reply.status, 201)
-const headers = { authorization: `Bearer ${(await reply.json()).token}` }
+const { base } = await start(program)
+const headers = await signUp(base, 'Ada')
 
 const bytes = readFileSync(file)
 const options = {

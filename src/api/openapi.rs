@@ -4,17 +4,18 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
+use axum::response::Redirect;
 use axum::routing::get;
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
-    ResponseBuilder,
+    ResponseBuilder, tag::TagBuilder,
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::error::Code;
+use crate::error::{Code, Error, Result};
 use crate::gateway::{ErrorBody, FieldErrorBody, status};
 
 /// The document, generated from the routes.
@@ -27,18 +28,19 @@ pub(super) fn preface() -> OpenApi {
     let mut description = String::from(
         "Everything under `/api/v1/auth`, `/users`, `/posts`, `/notify`, `/chat` and `/feed` also answers under the short \
          paths of the original (`/auth/...`, `/posts/...`). A changing \
-         request with a token and an `Idempotency-Key` happens once, however often it is sent within a day.\n\n## Error codes\n\n| status | code | meaning |\n|---|---|---|\n",
+         request with a token and an `Idempotency-Key` happens once, however often it is sent within a day.\n\n<details><summary>All error codes</summary>\n<table><tr><th>status</th><th>code</th><th>meaning</th></tr>\n",
     );
     for code in Code::ALL {
         // Writing into a String cannot fail.
         writeln!(
             description,
-            "| {} | `{code}` | {} |",
+            "<tr><td>{}</td><td><code>{code}</code></td><td>{}</td></tr>",
             status(code.kind()).as_u16(),
-            code.meaning().trim()
+            code.meaning().trim().replace('`', "")
         )
         .ok();
     }
+    description.push_str("</table></details>\n");
     let info = InfoBuilder::new()
         .title("SocialHub")
         .version(env!("CARGO_PKG_VERSION"))
@@ -50,7 +52,24 @@ pub(super) fn preface() -> OpenApi {
                 .build(),
         ))
         .build();
-    OpenApiBuilder::new().info(info).build()
+    // In the order in which a newcomer wants them.
+    let tags = [
+        ("auth", "Accounts, sessions, codes by mail"),
+        ("users", "Profiles, search, who follows whom"),
+        ("posts", "Posts, and what people think of them"),
+        ("comments", "Comments, as deep as people go"),
+        ("media", "Pictures, videos and recordings"),
+        ("notifications", "What happened while one was away"),
+        ("setup", "The first admin"),
+        ("admin", "For those who look after the server"),
+    ]
+    .map(|(name, about)| {
+        TagBuilder::new()
+            .name(name)
+            .description(Some(about))
+            .build()
+    });
+    OpenApiBuilder::new().info(info).tags(Some(tags)).build()
 }
 
 /// Adds what all routes share: the token, and the refusals that the edge and the extractors make.
@@ -175,7 +194,12 @@ pub(super) fn routes(document: OpenApi) -> Router {
             json.to_string(),
         )
     });
-    let page = Router::from(SwaggerUi::new("/docs").config(Config::from("/openapi.json"))).layer(
+    let config = Config::from("/openapi.json")
+        .use_base_layout()
+        .filter(true)
+        .doc_expansion("list")
+        .default_models_expand_depth(-1);
+    let page = Router::from(SwaggerUi::new("/docs").config(config)).layer(
         axum::middleware::map_response(|mut response: axum::response::Response| async {
             let policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
             response
@@ -184,5 +208,22 @@ pub(super) fn routes(document: OpenApi) -> Router {
             response
         }),
     );
-    Router::new().route("/openapi.json", served).merge(page)
+    Router::new()
+        .route("/openapi.json", served)
+        .route("/", get(welcome))
+        .merge(page)
+}
+
+/// Somebody who opens the server's address in a browser is shown what there is to see; a program is told that there is
+/// nothing.
+async fn welcome(headers: HeaderMap) -> Result<Redirect> {
+    let accept = headers.get(header::ACCEPT);
+    let is_browser = accept
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if is_browser {
+        Ok(Redirect::to("/docs/"))
+    } else {
+        Err(Error::new(Code::NotFound))
+    }
 }

@@ -288,6 +288,13 @@ async fn what_is_nowhere_is_404_in_our_shape() {
         reply.expect_code(404, "not_found");
         assert_eq!(reply.header("content-type"), "application/json", "{path}");
     }
+    // A person who opens the address that the start printed is shown something.
+    let browser = server
+        .request(Method::GET, "/")
+        .header("accept", "text/html");
+    let reply = server.send(browser).await;
+    assert_eq!(reply.status, 303);
+    assert_eq!(reply.header("location"), "/docs/");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -800,7 +807,7 @@ async fn the_api_describes_itself_without_any_outside_host() {
         document["info"]["description"]
             .as_str()
             .unwrap()
-            .contains("`invalid_credentials`")
+            .contains("<code>invalid_credentials</code>")
     );
 
     let page = server.get("/docs/").await;

@@ -6,14 +6,14 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Domains, Done};
+use super::{Done, SharedDomains};
 use crate::auth::Auth;
 use crate::error::Result;
 use crate::event::UserStatus;
 use crate::gateway::{Admin, Body, ErrorBody, Path};
 use crate::id::UserId;
 
-pub(super) fn routes() -> OpenApiRouter<Domains> {
+pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new().routes(routes!(set_status))
 }
 

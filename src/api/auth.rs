@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::paging::PageQuery;
 use super::users::ProfileBody;
-use super::{Domains, Done};
+use super::{Done, SharedDomains};
 use crate::auth::{
     Account, Auth, Claims, Client, Proof, Purpose, Session, SignUpDraft, SignedIn, identifier_key,
 };
@@ -27,7 +27,7 @@ use crate::users::{Person, Profile, Users};
 /// The cookie in which browsers carry the permission to reset a password.
 const RESET_COOKIE: &str = "resetToken";
 
-pub(super) fn routes() -> OpenApiRouter<Domains> {
+pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
         .routes(routes!(sign_up))
         .routes(routes!(log_in))

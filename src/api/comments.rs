@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Domains;
+use super::SharedDomains;
 use super::paging::PageQuery;
 use crate::error::{Error, Result};
 use crate::gateway::{Body, Caller, ErrorBody, Path, Query};
@@ -15,7 +15,7 @@ use crate::page::MAX_LIMIT;
 use crate::posts::Posts;
 use crate::posts::comments::{Comment, CommentLiked, CommentWish, Sort};
 
-pub(super) fn routes() -> OpenApiRouter<Domains> {
+pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
         .routes(routes!(create, list, update, delete))
         .routes(routes!(create_beneath, list_beneath))

@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::paging::PageQuery;
-use super::{Domains, Done};
+use super::{Done, SharedDomains};
 use crate::clock::Timestamp;
 use crate::consume::{Consumers, Status};
 use crate::error::{Code, Error, Result};
@@ -15,7 +15,7 @@ use crate::eventlog::EventLog;
 use crate::gateway::{Admin, Body, Path, Query};
 use crate::page::Cursor;
 
-pub(super) fn routes() -> OpenApiRouter<Domains> {
+pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
         .routes(routes!(overview))
         .routes(routes!(replay))

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::paging::PageQuery;
-use super::{Domains, Done};
+use super::{Done, SharedDomains};
 use crate::error::{Code, Error, FieldError, Result};
 use crate::gateway::ranges::{self, FileBody, Source};
 use crate::gateway::{Body, Caller, ErrorBody, Form, Path, Query, is_form, patch};
@@ -24,7 +24,7 @@ use crate::media::{
 /// The fields in which clients of the original, and its documentation, send files.
 const FILE_FIELDS: [&str; 4] = ["file", "files", "file[]", "media"];
 
-pub(super) fn routes() -> OpenApiRouter<Domains> {
+pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
         .routes(routes!(upload, list))
         .routes(routes!(get, update, remove))

@@ -17,6 +17,8 @@ mod setup;
 mod tus;
 mod users;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::FromRef;
 use serde::Serialize;
@@ -34,7 +36,6 @@ use crate::users::Users;
 pub use openapi::openapi;
 
 /// What the routes need; each handler takes its part.
-#[derive(Clone, FromRef)]
 pub struct Domains {
     pub auth: Auth,
     pub users: Users,
@@ -44,6 +45,30 @@ pub struct Domains {
     pub log: EventLog,
     pub consumers: Consumers,
     pub limits: Limits,
+}
+
+/// The routes' state, which is cloned for each request.
+type SharedDomains = Arc<Domains>;
+
+macro_rules! taken_by_handlers {
+    ($( $part:ident: $domain:ty ),+ $(,)?) => {
+        $( impl FromRef<SharedDomains> for $domain {
+            fn from_ref(domains: &SharedDomains) -> Self {
+                domains.$part.clone()
+            }
+        } )+
+    };
+}
+
+taken_by_handlers! {
+    auth: Auth,
+    users: Users,
+    posts: Posts,
+    media: Media,
+    notifications: Notifications,
+    log: EventLog,
+    consumers: Consumers,
+    limits: Limits,
 }
 
 /// A success that has nothing more to say.
@@ -69,11 +94,11 @@ impl Done {
 pub fn routes(domains: Domains) -> Router {
     let (router, document) = described().split_for_parts();
     router
-        .with_state(domains)
+        .with_state(Arc::new(domains))
         .merge(openapi::routes(openapi::finish(document)))
 }
 
-fn described() -> OpenApiRouter<Domains> {
+fn described() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::with_openapi(openapi::preface())
         .merge(auth::routes())
         .merge(setup::routes())

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::paging::PageQuery;
-use super::{Domains, Done};
+use super::{Done, SharedDomains};
 use crate::error::{Code, Error, Result};
 use crate::gateway::{Caller, Path, Query};
 use crate::id::NotificationId;
@@ -18,7 +18,7 @@ use crate::page::Page;
 /// How many the contract's route gives at once.
 const TAKEN_AT_ONCE: u32 = 50;
 
-pub(super) fn routes() -> OpenApiRouter<Domains> {
+pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
         .routes(routes!(take_unread))
         .routes(routes!(list, remove_all))

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::media::{DescriptionFields, read_form};
 use super::paging::{Numbering, PageQuery};
-use super::{Domains, Done};
+use super::{Done, SharedDomains};
 use crate::auth::Claims;
 use crate::error::{Error, Result};
 use crate::gateway::{Body, BodyLimits, Caller, ErrorBody, OneOrMany, Path, Query};
@@ -21,7 +21,7 @@ use crate::page::MAX_LIMIT;
 use crate::posts::{Edit, Like, Post, PostDraft, PostEdit, Posts, Reacted, Visibility, Wish};
 use crate::users::Person;
 
-pub(super) fn routes() -> OpenApiRouter<Domains> {
+pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
         .routes(routes!(create, timeline))
         .routes(routes!(own))

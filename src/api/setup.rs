@@ -8,13 +8,13 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Domains;
+use super::SharedDomains;
 use super::auth::{SignUpBody, SignedInReply, client};
 use crate::auth::Auth;
 use crate::error::Result;
 use crate::gateway::{Body, ClientIp};
 
-pub(super) fn routes() -> OpenApiRouter<Domains> {
+pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     use axum::routing::get;
     let style = get(|| async {
         (

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::TryStreamExt;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::Domains;
+use super::SharedDomains;
 use super::media::DescriptionFields;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
@@ -27,8 +27,8 @@ const MAX_METADATA: usize = 16 * 1024;
 
 const EXTENSIONS: &str = "creation,expiration,checksum,termination";
 
-pub(super) fn routes() -> OpenApiRouter<Domains> {
-    let at = |methods: MethodRouter<Domains>| methods.route_layer(from_fn(speak_tus));
+pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
+    let at = |methods: MethodRouter<SharedDomains>| methods.route_layer(from_fn(speak_tus));
     OpenApiRouter::new()
         .route("/api/v1/media/uploads", at(post(create).options(discover)))
         .route(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Domains;
+use super::SharedDomains;
 use super::auth::SearchQuery;
 use super::media::{DescriptionFields, one_file, read_form};
 use super::paging::{Numbering, PageQuery};
@@ -17,7 +17,7 @@ use crate::media::Media;
 use crate::page::MAX_LIMIT;
 use crate::users::{Counts, Direction, Follow, Person, Profile, ProfileDraft, Slot, Users};
 
-pub(super) fn routes() -> OpenApiRouter<Domains> {
+pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
         .routes(routes!(follow))
         .routes(routes!(unfollow, unfollow_by_delete))

@@ -21,7 +21,7 @@ use object_store::{
     Certificate, ClientOptions, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     RetryConfig,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tracing::{info, warn};
 
 use super::backend::{Backend, Key, Listed, Object, Opened, Part, ReadRanges, place};
@@ -29,6 +29,9 @@ use super::{BlobHash, io};
 use crate::config;
 use crate::error::{Code, Error, Result};
 use crate::tasks::blocking_in_turn;
+
+/// The object that says whose the others are.
+const OWNER: &str = "socialhub-owner";
 
 /// Bytes that are sent or fetched at once; no part but the last may be smaller than 5 MiB.
 const PART: u64 = 8 * 1024 * 1024;
@@ -67,6 +70,9 @@ struct Inner {
     sizes: moka::sync::Cache<Key, u64>,
     /// Whether the last request failed.
     is_failing: AtomicBool,
+    owner: String,
+    /// Whether it has our mark, once that is known.
+    is_ours: OnceCell<bool>,
 }
 
 impl fmt::Debug for Bucket {
@@ -77,7 +83,7 @@ impl fmt::Debug for Bucket {
 
 impl Bucket {
     /// The bucket that the configuration names; it is asked for nothing yet. Blocks.
-    pub(super) fn open(options: &config::S3) -> anyhow::Result<Self> {
+    pub(super) fn open(options: &config::S3, owner: &str) -> anyhow::Result<Self> {
         // The one way to TLS without C and assembly that need cmake. A second one is as good as the first.
         rustls::crypto::ring::default_provider()
             .install_default()
@@ -128,6 +134,8 @@ impl Bucket {
                 reads: Semaphore::new(READS),
                 sizes: moka::sync::Cache::new(SIZES),
                 is_failing: AtomicBool::new(false),
+                owner: owner.to_owned(),
+                is_ours: OnceCell::new(),
             }),
         })
     }
@@ -135,6 +143,37 @@ impl Bucket {
     /// Whether the last request went well; true before the first.
     pub(super) fn is_well(&self) -> bool {
         !self.inner.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Makes sure that nobody else keeps their contents under the same names: what one of two does not know, it would
+    /// remove, and it might be all that the other has. Asked once.
+    ///
+    /// Errors: `media_store_unavailable`, also where the mark is another's.
+    pub(super) async fn belongs_to_us(&self) -> Result<()> {
+        let is_ours = self.inner.is_ours.get_or_try_init(|| self.mark()).await?;
+        if *is_ours {
+            Ok(())
+        } else {
+            Err(unavailable(format!(
+                "the bucket is marked, in {OWNER}, as that of another server"
+            )))
+        }
+    }
+
+    async fn mark(&self) -> Result<bool> {
+        let path = self.path(OWNER);
+        for _ in 0..2 {
+            let found = self.ask("get", self.inner.store.get(&path)).await?;
+            if let Some(found) = found {
+                let mark = self.demand("get", found.bytes()).await?;
+                return Ok(mark == self.inner.owner.as_bytes());
+            }
+            let mark = Bytes::from(self.inner.owner.clone());
+            let put = self.inner.store.put(&path, mark.into());
+            self.demand("put", put).await?;
+            // Read again: another may have done the same.
+        }
+        Ok(false)
     }
 
     fn path(&self, below: &str) -> ObjectPath {

@@ -80,12 +80,12 @@ impl Directory {
     }
 
     /// What there is of one content. Blocks.
-    pub(super) fn parts(&self, hash: BlobHash) -> Vec<Key> {
+    pub(super) fn parts(&self, hash: BlobHash) -> Vec<Listed> {
         let original = self.root.join("originals").join(place(hash));
         let mut found = Vec::new();
         self.walk(&original, &mut found);
         self.walk(&self.root.join("made").join(place(hash)), &mut found);
-        found.into_iter().map(|listed| listed.key).collect()
+        found
     }
 
     /// The files of a share that may be had again. Blocks.

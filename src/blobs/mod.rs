@@ -98,14 +98,16 @@ impl Drop for Scratch {
 
 impl Blobs {
     /// Opens the directory, makes it if need be, and throws away what uploads left there. A bucket is not asked for
-    /// anything yet. Blocks.
+    /// anything yet; `owner` is what it will be marked with as ours. Blocks.
     pub fn open(
         dir: &Path,
         guard: DiskGuard,
         store: MediaStore,
         s3: &config::S3,
+        owner: &str,
     ) -> anyhow::Result<Self> {
-        let bucket = s3.bucket.is_some().then(|| Bucket::open(s3)).transpose()?;
+        let bucket = s3.bucket.is_some().then(|| Bucket::open(s3, owner));
+        let bucket = bucket.transpose()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 directory: Directory::open(dir)?,
@@ -163,13 +165,12 @@ impl Blobs {
         let (MediaStore::S3, Some(bucket)) = (inner.store, &inner.bucket) else {
             return Ok(());
         };
+        bucket.belongs_to_us().await?;
         let directory = inner.directory.clone();
-        let parts = blocking_in_turn(move || Ok(directory.parts(hash))).await?;
-        for key in parts {
-            let path = inner.directory.path(&key);
-            let size = fs::metadata(&path).map_err(io)?.len();
-            if bucket.size(&key).await? != Some(size) {
-                bucket.put(&key, &path).await?;
+        for part in blocking_in_turn(move || Ok(directory.parts(hash))).await? {
+            if bucket.size(&part.key).await? != Some(part.size_bytes) {
+                let path = inner.directory.path(&part.key);
+                bucket.put(&part.key, &path).await?;
             }
         }
         Ok(())
@@ -180,12 +181,13 @@ impl Blobs {
     /// Errors: `media_store_unavailable`.
     pub async fn bring(&self, hash: BlobHash, part: Part) -> Result<Option<PathBuf>> {
         let key = Key::new(hash, part);
-        let path = self.inner.directory.path(&key);
-        let here = path.clone();
-        if blocking(move || Ok(here.exists())).await? || self.copy_here(&key).await? {
-            return Ok(Some(path));
-        }
-        Ok(None)
+        let is_here = self.is_here(&key).await? || self.copy_here(&key).await?;
+        Ok(is_here.then(|| self.inner.directory.path(&key)))
+    }
+
+    async fn is_here(&self, key: &Key) -> Result<bool> {
+        let path = self.inner.directory.path(key);
+        blocking(move || Ok(path.exists())).await
     }
 
     /// Opens a part of a content; none when there is nothing.
@@ -225,7 +227,7 @@ impl Blobs {
             Some(turn) => Some(turn.lock().await),
             None => None,
         };
-        if self.inner.directory.path(key).exists() {
+        if self.is_here(key).await? {
             return Ok(true);
         }
         self.transfer(bucket, &self.inner.directory, key).await
@@ -304,7 +306,10 @@ impl Blobs {
         if !forget.await? {
             return Ok(false);
         }
-        if let Some(bucket) = &self.inner.bucket {
+        // What is another's stays; and what cannot be reached is found by the sweep of files.
+        if let Some(bucket) = &self.inner.bucket
+            && bucket.belongs_to_us().await.is_ok()
+        {
             bucket.remove(hash).await?;
         }
         self.inner.directory.remove(hash).await?;
@@ -317,6 +322,7 @@ impl Blobs {
         let inner = &*self.inner;
         let mut listed = inner.directory.list(share).await?;
         if let Some(bucket) = &inner.bucket {
+            bucket.belongs_to_us().await?;
             listed.extend(bucket.list(share).await?);
         }
         let directory = inner.directory.clone();

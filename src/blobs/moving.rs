@@ -123,6 +123,9 @@ impl Blobs {
     }
 
     async fn move_share(&self, from: &dyn Backend, to: &dyn Backend, share: u8) -> Result<()> {
+        if let Some(bucket) = &self.inner.bucket {
+            bucket.belongs_to_us().await?;
+        }
         let there = to.list(share).await?.into_iter();
         let there: HashMap<Key, u64> = there
             .map(|listed| (listed.key, listed.size_bytes))

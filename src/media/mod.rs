@@ -373,9 +373,11 @@ impl Media {
         let reserve_bytes = options.reserve_bytes;
         films::check(&options.ffmpeg)?;
         let (kept_in, s3) = (options.store, s3.clone());
+        let owner = blake3::derive_key("SocialHub 2026-11 owner of a bucket", secret);
+        let owner = blake3::Hash::from_bytes(owner).to_hex();
         let blobs = crate::tasks::blocking(move || {
             let guard = DiskGuard::for_uploads(&dir, reserve_bytes);
-            Blobs::open(&dir, guard, kept_in, &s3).map_err(Error::internal)
+            Blobs::open(&dir, guard, kept_in, &s3, &owner).map_err(Error::internal)
         });
         let minutes = u64::from(options.signed_minutes);
         let media = Self {

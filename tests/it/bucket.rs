@@ -239,6 +239,25 @@ async fn a_bucket_that_does_not_answer_refuses_uploads_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_of_another_server_is_left_alone() {
+    let bucket = Bucket::start().await;
+    let server = Server::start_with_clock(in_bucket(&bucket)).await;
+    let ada = server.sign_up("ada").await;
+    post(&ada, jpeg(1), "image/jpeg").await;
+
+    // As one whose configuration was copied, and that knows none of it.
+    let other = Server::start_with_clock(in_bucket(&bucket)).await;
+    other.advance(std::time::Duration::from_hours(24 * 365));
+    let bob = other.sign_up("bob").await;
+    crate::support::pictures::upload(&bob, "/posts/")
+        .await
+        .expect_code(503, "media_store_unavailable");
+    other.app.media().sweep().await.unwrap_err();
+    assert_eq!(bucket.files("originals").len(), 1);
+    post(&ada, jpeg(2), "image/jpeg").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_object_is_not_taken_for_the_content() {
     let bucket = Bucket::start().await;
     let server = Server::start_with(in_bucket(&bucket)).await;

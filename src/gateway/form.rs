@@ -45,6 +45,8 @@ pub struct Form {
 #[derive(Debug, Default)]
 struct Gauge {
     passed: AtomicU64,
+    /// The same before the last piece.
+    passed_before: AtomicU64,
     allowed: AtomicU64,
     /// Whether the reader has tried to do with what it has.
     has_tried: AtomicBool,
@@ -69,8 +71,10 @@ impl Gauge {
     fn pass<E: From<&'static str>>(&self, piece: Result<Bytes, E>) -> Result<Bytes, E> {
         let piece = piece?;
         let before = self.passed.fetch_add(piece.len() as u64, Ordering::Relaxed);
-        // Pieces are as large as the connection makes them, so the one that goes beyond passes.
-        if before > self.allowed.load(Ordering::Relaxed) {
+        let tried = self.passed_before.swap(before, Ordering::Relaxed);
+        // Pieces are as large as the connection makes them, and the reader, which asks twice before it looks, may have
+        // two that it has not looked at.
+        if tried > self.allowed.load(Ordering::Relaxed) {
             return Err("the head of a part is too long".into());
         }
         Ok(piece)

@@ -1,7 +1,9 @@
 //! Multipart forms that bring files (RFC 7578): read as they arrive, file by file; their texts are gathered on the way.
 
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::Request;
@@ -36,15 +38,33 @@ pub struct Form {
     hasher: blake3::Hasher,
 }
 
-/// Watches how much goes by while the head of a part is looked for: it is gathered whole, and so is what stands before
-/// the first one.
+/// Stands between the connection and the reader, which would gather all that a fast client has sent before it looks at
+/// any, and take the end of a short form for an end too soon.
+///
+/// It gives one piece at a time, and only when what was given before is not enough. And it watches how much goes by while
+/// the head of a part is looked for: that is gathered whole, and so is what stands before the first one.
 #[derive(Debug, Default)]
 struct Gauge {
     passed: AtomicU64,
     allowed: AtomicU64,
+    may_give: AtomicBool,
+    /// Whether something will have the reader look again: the connection, or what was given.
+    is_awaited: AtomicBool,
 }
 
 impl Gauge {
+    /// Lets the reader look at what it has, and then at one piece more each time.
+    async fn feed<T>(&self, mut look: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+        let mut has_looked = false;
+        poll_fn(|context| {
+            self.may_give.store(has_looked, Ordering::Relaxed);
+            self.is_awaited.store(false, Ordering::Relaxed);
+            has_looked = true;
+            look(context)
+        })
+        .await
+    }
+
     fn expect_head(&self) {
         let passed = self.passed.load(Ordering::Relaxed);
         self.allowed.store(passed + MAX_HEAD, Ordering::Relaxed);
@@ -52,6 +72,16 @@ impl Gauge {
 
     fn expect_content(&self) {
         self.allowed.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    fn pass<E: From<&'static str>>(&self, piece: Result<Bytes, E>) -> Result<Bytes, E> {
+        let piece = piece?;
+        let before = self.passed.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        // Pieces are as large as the connection makes them, so the one that goes beyond passes.
+        if before > self.allowed.load(Ordering::Relaxed) {
+            return Err("the head of a part is too long".into());
+        }
+        Ok(piece)
     }
 
     fn watch<S, E>(
@@ -63,16 +93,17 @@ impl Gauge {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let gauge = Arc::clone(self);
-        pieces.map(move |piece| {
-            let piece = piece.map_err(Into::into)?;
-            let before = gauge
-                .passed
-                .fetch_add(piece.len() as u64, Ordering::Relaxed);
-            // Pieces are as large as the connection makes them, so the one that goes beyond passes.
-            if before > gauge.allowed.load(Ordering::Relaxed) {
-                return Err("the head of a part is too long".into());
+        let mut pieces = Box::pin(pieces);
+        stream::poll_fn(move |context| {
+            if gauge.may_give.swap(false, Ordering::Relaxed) {
+                let next = pieces.poll_next_unpin(context);
+                gauge.is_awaited.store(next.is_pending(), Ordering::Relaxed);
+                return next.map(|piece| Some(gauge.pass(piece?.map_err(Into::into))));
             }
-            Ok(piece)
+            if !gauge.is_awaited.swap(true, Ordering::Relaxed) {
+                context.waker().wake_by_ref();
+            }
+            Poll::Pending
         })
     }
 }
@@ -84,6 +115,7 @@ pub struct FormFile {
     /// What the client says that it is.
     pub media_type: Option<String>,
     content: Field<'static>,
+    gauge: Arc<Gauge>,
     pause: Duration,
 }
 
@@ -125,8 +157,10 @@ impl Form {
     pub async fn next_file(&mut self) -> Result<Option<FormFile>> {
         loop {
             self.gauge.expect_head();
-            let next = tokio::time::timeout(self.pause, self.multipart.next_field());
-            let Some(field) = next
+            let next = self
+                .gauge
+                .feed(|context| self.multipart.poll_next_field(context));
+            let Some(field) = tokio::time::timeout(self.pause, next)
                 .await
                 .map_err(|_elapsed| Code::TimedOut)?
                 .map_err(malformed)?
@@ -141,6 +175,7 @@ impl Form {
                     field: name,
                     media_type: field.content_type().map(ToString::to_string),
                     content: field,
+                    gauge: Arc::clone(&self.gauge),
                     pause: self.pause,
                 }));
             }
@@ -153,6 +188,7 @@ impl Form {
                 field: name,
                 media_type: None,
                 content: field,
+                gauge: Arc::clone(&self.gauge),
                 pause: self.pause,
             };
             let mut text = Vec::new();
@@ -213,9 +249,13 @@ impl FormFile {
     ///
     /// Errors: `timed_out` when the client pauses too long; `body_too_large`, `invalid_body`.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        tokio::time::timeout(self.pause, self.content.chunk())
+        let next = self
+            .gauge
+            .feed(|context| self.content.poll_next_unpin(context));
+        tokio::time::timeout(self.pause, next)
             .await
             .map_err(|_elapsed| Code::TimedOut)?
+            .transpose()
             .map_err(malformed)
     }
 }
@@ -228,4 +268,54 @@ fn malformed(error: multer::Error) -> Error {
         Code::InvalidBody
     };
     Error::new(code).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    /// A form of one file, in pieces that are there whenever they are asked for, or never at once.
+    async fn length(size: usize, piece: usize, is_fast: bool) -> Result<usize> {
+        let form = [
+            b"--B\r\nContent-Disposition: form-data; name=f; filename=f\r\n\r\n",
+            &vec![b'x'; size][..],
+            b"\r\n--B--\r\n",
+        ]
+        .concat();
+        let pieces: Vec<_> = form.chunks(piece).map(Bytes::copy_from_slice).collect();
+        let pieces = stream::iter(pieces).then(move |piece| async move {
+            if !is_fast {
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, std::io::Error>(piece)
+        });
+        let mut request = Request::new(Body::from_stream(pieces));
+        let kind = header::HeaderValue::from_static("multipart/form-data; boundary=B");
+        request.headers_mut().insert(header::CONTENT_TYPE, kind);
+        let limits = BodyLimits { any: 0, text: 0 };
+        request.extensions_mut().insert(limits);
+        let mut form = Form::open(request, 10 << 20, Duration::from_secs(10))?;
+        let mut file = form.next_file().await?.expect("a file");
+        let mut length = 0;
+        while let Some(piece) = file.next().await? {
+            length += piece.len();
+        }
+        drop(file);
+        assert!(form.next_file().await?.is_none());
+        Ok(length)
+    }
+
+    #[tokio::test]
+    async fn a_form_is_read_at_any_pace() {
+        for size in [0, 10, 300_000] {
+            for piece in [7, 16_384, 100_000, 400_000] {
+                for is_fast in [true, false] {
+                    let read = length(size, piece, is_fast).await;
+                    assert_eq!(read.expect("a form"), size, "{piece}, {is_fast}");
+                }
+            }
+        }
+    }
 }

@@ -552,6 +552,25 @@ fn noise(side: u32, seed: u64) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// A fast client has sent the next file before the one before it is looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_pictures_arrive_together_over_http_2() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let http = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    let mut form = Form::new().text("caption", "hi");
+    for seed in 1..=3 {
+        form = form.part("file", part(noise(900, seed), "a.jpg", "image/jpeg"));
+    }
+    let post = http.post(server.url("/posts/")).bearer_auth(&ada.token);
+    let answer = post.multipart(form).send().await.unwrap();
+    assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+    assert_eq!(answer.status(), 201);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_content_is_one_file_until_nobody_uses_it() {
     let server = Server::start_with_clock(|_| {}).await;

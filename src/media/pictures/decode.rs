@@ -27,6 +27,7 @@ impl Picture {
         let header = Header::read(&mut reader, format)?;
         header.check(limits)?;
         let file = read_all(reader, &header)?;
+        header.check_file(&file, limits)?;
         let (image, profile) = guarded(format, || match format {
             Format::Jpeg => {
                 if !is_whole_jpeg(&file) {

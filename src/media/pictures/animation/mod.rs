@@ -55,6 +55,7 @@ impl Animation {
         header.check(limits)?;
         header.check_animation(limits)?;
         let file = read_all(reader, &header)?;
+        header.check_file(&file, limits)?;
         Ok(Self { file, header })
     }
 

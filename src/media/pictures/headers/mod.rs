@@ -10,6 +10,7 @@ use super::{Excess, Format, Limits, PictureError, Result, broken};
 mod gif;
 mod jpeg;
 mod png;
+mod vp8l;
 mod webp;
 
 pub(super) use jpeg::is_whole as is_whole_jpeg;
@@ -46,7 +47,7 @@ pub(super) struct Header {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) orientation: Orientation,
-    /// The whole file.
+    /// The whole file; of a WebP, up to where it says that it ends.
     pub(super) size_bytes: u64,
     /// What decoding holds at its peak for each pixel: the result, and the decoder's own planes.
     decoding_bytes_per_pixel: u64,
@@ -84,7 +85,9 @@ impl Header {
             Format::Gif => gif::read(&mut source),
             Format::WebP => webp::read(&mut source, size_bytes),
         }?;
-        header.size_bytes = size_bytes;
+        if format != Format::WebP {
+            header.size_bytes = size_bytes;
+        }
         if header.width == 0 || header.height == 0 {
             return Err(broken(format));
         }
@@ -102,13 +105,26 @@ impl Header {
         if pixels > limits.max_pixels {
             return too_large(Excess::Pixels);
         }
-        let memory_bytes = pixels
-            .saturating_mul(self.decoding_bytes_per_pixel)
-            .saturating_add(2 * self.size_bytes);
-        if memory_bytes > limits.max_memory_bytes {
+        if self.memory_bytes() > limits.max_memory_bytes {
             return too_large(Excess::Bytes);
         }
         Ok(())
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.pixels()
+            .max(self.largest_frame)
+            .saturating_mul(self.decoding_bytes_per_pixel)
+            .saturating_add(2 * self.size_bytes)
+    }
+
+    /// Whether decoding holds no more than that, as far as only the file behind its headers tells.
+    pub(super) fn check_file(&self, file: &[u8], limits: &Limits) -> Result<()> {
+        if self.format != Format::WebP {
+            return Ok(());
+        }
+        let left = limits.max_memory_bytes.saturating_sub(self.memory_bytes());
+        webp::check_bitstreams(file, (self.width, self.height), left)
     }
 
     /// Whether all frames may be decoded, one after another.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Seek};
 
-use super::{Format, Header, Result, Source, orientation};
+use super::{Excess, Format, Header, PictureError, Result, Source, broken, orientation, vp8l};
 
 /// EXIF blocks are far smaller; one that is larger is not looked at.
 const MAX_EXIF_BYTES: u64 = 1 << 20;
@@ -29,6 +29,7 @@ pub(super) fn read<R: BufRead + Seek>(
     let still = |width, height| Header {
         // Two sets of planes, and the pixels made of them.
         decoding_bytes_per_pixel: 12,
+        size_bytes: end,
         ..Header::still(Format::WebP, width, height)
     };
     match &kind {
@@ -82,7 +83,9 @@ fn chunks<R: BufRead + Seek>(
         }
         let padded = length + length % 2;
         let read = match &kind {
-            b"ANMF" if is_animated => {
+            // The decoder looks into frames even where it is not to show them.
+            b"ANMF" if !is_animated => return Err(source.broken()),
+            b"ANMF" => {
                 let _position: [u8; 6] = source.bytes()?;
                 let (width, height) = (source.u24_le()? + 1, source.u24_le()? + 1);
                 header.count_frame(width, height);
@@ -106,4 +109,62 @@ fn chunks<R: BufRead + Seek>(
         at += 8 + padded;
     }
     Ok(())
+}
+
+/// Looks at what the decoder looks at too late: it makes room for as many pixels as a bitstream names, whatever the size of
+/// the frame that it stands for, and for as many codes as a lossless one names.
+pub(super) fn check_bitstreams(file: &[u8], size: (u32, u32), most_code_bytes: u64) -> Result<()> {
+    let mut rest = file.get(12..).unwrap_or_default();
+    while let Some((kind, body)) = next_chunk(&mut rest) {
+        if kind != *b"ANMF" {
+            check_bitstream(kind, body, size, most_code_bytes)?;
+            continue;
+        }
+        let three = |at: usize| match body.get(at..at + 3) {
+            Some([a, b, c]) => Ok(u32::from_le_bytes([*a, *b, *c, 0]) + 1),
+            _ => Err(broken(Format::WebP)),
+        };
+        let size = (three(6)?, three(9)?);
+        // The decoder takes no heed of padding here, and would look elsewhere than this does.
+        if body.len() % 2 == 1 {
+            return Err(broken(Format::WebP));
+        }
+        let mut rest = body.get(16..).unwrap_or_default();
+        while let Some((kind, body)) = next_chunk(&mut rest) {
+            check_bitstream(kind, body, size, most_code_bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_bitstream(kind: [u8; 4], body: &[u8], size: (u32, u32), most_bytes: u64) -> Result<()> {
+    let code_bytes = match (&kind, body) {
+        (b"VP8 ", [_, _, _, 0x9D, 0x01, 0x2A, sides @ ..]) => match sides {
+            [a, b, c, d, ..] => {
+                let side = |low: u8, high: u8| u32::from(u16::from_le_bytes([low, high]) & 0x3FFF);
+                ((side(*a, *b), side(*c, *d)) == size).then_some(0)
+            }
+            _ => None,
+        },
+        (b"VP8 ", _) => None,
+        (b"VP8L", stream) => vp8l::code_bytes(stream, true, size, most_bytes),
+        (b"ALPH", [flags, stream @ ..]) if flags & 3 == 1 => {
+            vp8l::code_bytes(stream, false, size, most_bytes)
+        }
+        _ => Some(0),
+    };
+    if code_bytes.ok_or_else(|| broken(Format::WebP))? > most_bytes {
+        return Err(PictureError::TooLarge(Excess::Bytes));
+    }
+    Ok(())
+}
+
+/// The next chunk; one that is cut short is as long as there is something of it.
+fn next_chunk<'a>(rest: &mut &'a [u8]) -> Option<([u8; 4], &'a [u8])> {
+    let (kind, after) = rest.split_first_chunk::<4>()?;
+    let (length, after) = after.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let body = after.get(..length).unwrap_or(after);
+    *rest = after.get(length + length % 2..).unwrap_or_default();
+    Some((*kind, body))
 }

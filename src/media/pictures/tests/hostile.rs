@@ -197,6 +197,213 @@ fn a_bomb_does_not_go_off() {
     }
 }
 
+/// Bits from the lowest of each byte on, as lossless WebP has them.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Bits {
+    fn put(&mut self, value: u32, count: usize) {
+        for place in 0..count {
+            if self.count.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            let bit = u8::from(value >> place & 1 == 1);
+            *self.bytes.last_mut().unwrap() |= bit << (self.count % 8);
+            self.count += 1;
+        }
+    }
+
+    /// A code of one symbol.
+    fn put_single(&mut self, symbol: u32) {
+        self.put(0b101, 3);
+        self.put(symbol, 8);
+    }
+
+    /// A code in which the first 2^`length` symbols are all of this length.
+    fn put_even(&mut self, length: u32) {
+        const ORDER: [u32; 16] = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12];
+        let count = ORDER.iter().position(|other| *other == length).unwrap() + 1;
+        self.put(0, 1);
+        self.put(u32::try_from(count).unwrap() - 4, 4);
+        for other in &ORDER[..count] {
+            self.put(u32::from(*other == length), 3);
+        }
+        // So many symbols, in a number of twelve bits.
+        self.put(1 | 5 << 1, 4);
+        self.put((1 << length) - 2, 12);
+    }
+}
+
+/// The bits of one pixel that names `sets` of codes, each of which takes some 70 kilobytes.
+fn codes(sets: u32, has_header: bool) -> Vec<u8> {
+    let mut bits = Bits::default();
+    if has_header {
+        bits.put(0x2F, 8);
+        bits.put(0, 32);
+    }
+    // No transform, a cache of 2,048 colours, and a map of the sets, of one pixel and without a cache.
+    bits.put(0, 1);
+    bits.put(1 | 11 << 1, 5);
+    bits.put(1, 4);
+    bits.put(0, 1);
+    for symbol in [(sets - 1) & 0xFF, (sets - 1) >> 8, 0, 0, 0] {
+        bits.put_single(symbol);
+    }
+    for _ in 0..sets {
+        for length in [11, 8, 8, 8, 5] {
+            bits.put_even(length);
+        }
+    }
+    bits.put(0, 32);
+    bits.put(0, 32);
+    bits.bytes
+}
+
+fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
+    riff_chunk(*b"RIFF", &[b"WEBP".to_vec(), chunks.concat()].concat())
+}
+
+fn extended(flags: u8, (width, height): (u32, u32)) -> Vec<u8> {
+    let mut body = vec![flags, 0, 0, 0];
+    body.extend(&(width - 1).to_le_bytes()[..3]);
+    body.extend(&(height - 1).to_le_bytes()[..3]);
+    riff_chunk(*b"VP8X", &body)
+}
+
+/// A frame at the top left.
+fn frame((width, height): (u32, u32), chunks: &[Vec<u8>]) -> Vec<u8> {
+    let mut body = vec![0; 6];
+    body.extend(&(width - 1).to_le_bytes()[..3]);
+    body.extend(&(height - 1).to_le_bytes()[..3]);
+    body.extend([40, 0, 0, 0]);
+    riff_chunk(*b"ANMF", &[body, chunks.concat()].concat())
+}
+
+/// The bitstream of a lossy WebP of one colour.
+fn lossy(width: u32, height: u32) -> Vec<u8> {
+    let pixels = vec![90; (width * height * 3) as usize];
+    let file = webp::Encoder::from_rgb(&pixels, width, height).encode(50.0);
+    assert_eq!(&file[12..16], b"VP8 ");
+    file[12..].to_vec()
+}
+
+fn is_too_much<T>(outcome: &Result<T>) -> bool {
+    matches!(outcome, Err(PictureError::TooLarge(Excess::Bytes)))
+}
+
+fn is_broken<T>(outcome: &Result<T>) -> bool {
+    matches!(outcome, Err(PictureError::Broken { .. }))
+}
+
+#[test]
+fn codes_that_would_take_too_much_memory_are_refused() {
+    let one = (1, 1);
+    let lossless = |sets| riff(&[riff_chunk(*b"VP8L", &codes(sets, true))]);
+    assert!(decode(&lossless(3), Format::WebP).is_ok());
+    let hidden = |sets| {
+        let alpha = [vec![1], codes(sets, false)].concat();
+        [riff_chunk(*b"ALPH", &alpha), lossy(1, 1)].concat()
+    };
+    let still = |sets| riff(&[extended(0x10, one), hidden(sets)]);
+    assert!(decode(&still(3), Format::WebP).is_ok());
+    let animation = |sets| {
+        riff(&[
+            extended(0x12, one),
+            riff_chunk(*b"ANIM", &[0; 6]),
+            frame(one, &[lossy(1, 1)]),
+            frame(one, &[hidden(sets)]),
+        ])
+    };
+    let moves = open(&animation(3), Format::WebP).unwrap();
+    moves.encode(1, AnimatedEncoding::WebP).unwrap();
+
+    let sets = 65_536;
+    assert!(lossless(sets).len() < 2_500_000);
+    let limits = Limits {
+        max_memory_bytes: 40 << 20,
+        ..LIMITS
+    };
+    for file in [lossless(sets), still(sets), animation(sets)] {
+        let decoded = Picture::decode(Cursor::new(&file), Format::WebP, &limits);
+        assert!(is_too_much(&decoded));
+        let opened = Animation::open(Cursor::new(&file), Format::WebP, &limits);
+        assert!(is_too_much(&opened));
+    }
+}
+
+#[test]
+fn a_bitstream_is_as_large_as_the_frame_that_it_stands_for() {
+    let (small, large) = ((2, 2), (64, 64));
+    let body = |(width, height)| lossy(width, height);
+    let still = |canvas, body| riff(&[extended(0, canvas), body]);
+    assert!(decode(&still(small, body(small)), Format::WebP).is_ok());
+    assert!(is_broken(&decode(&still(small, body(large)), Format::WebP)));
+    let animation = |body| {
+        let animation = riff_chunk(*b"ANIM", &[0; 6]);
+        riff(&[extended(0x02, large), animation, frame(small, &[body])])
+    };
+    assert!(open(&animation(body(small)), Format::WebP).is_ok());
+    assert!(is_broken(&open(&animation(body(large)), Format::WebP)));
+}
+
+/// The decoder would look for chunks a little behind the end, and for frames without padding.
+#[test]
+fn a_webp_is_what_lies_within_its_bounds() {
+    let (small, large) = ((2, 2), (64, 64));
+    let mut file = riff(&[extended(0, small)]);
+    file.extend(lossy(2, 2));
+    assert!(decode(&file, Format::WebP).is_err());
+    let mut file = riff(&[extended(0, small), lossy(2, 2)]);
+    file.extend(lossy(64, 64));
+    assert!(decode(&file, Format::WebP).is_ok());
+
+    let chunks = [&frame(small, &[lossy(2, 2)])[8..], &[0]].concat();
+    let odd = riff(&[
+        extended(0x02, large),
+        riff_chunk(*b"ANIM", &[0; 6]),
+        riff_chunk(*b"ANMF", &chunks),
+    ]);
+    assert!(is_broken(&open(&odd, Format::WebP)));
+    let still = riff(&[
+        extended(0, small),
+        lossy(2, 2),
+        frame(small, &[lossy(2, 2)]),
+    ]);
+    assert!(is_broken(&decode(&still, Format::WebP)));
+}
+
+/// What libwebp writes without loss: with transforms, colours in a list, and several sets of codes.
+#[test]
+fn lossless_pictures_are_weighed_right() {
+    let noise = |x: u32, y: u32| (x * 7 + y * 13 + x * y % 31) as u8;
+    let pictures: [(u32, u32, fn(u32, u32, u8) -> [u8; 3]); 4] = [
+        (1, 1, |_, _, _| [7, 8, 9]),
+        (300, 200, |x, y, n| [x as u8, y as u8, n]),
+        (257, 129, |x, y, n| {
+            if x < 90 {
+                [n, n, 0]
+            } else if y < 60 {
+                [9, n, 200]
+            } else {
+                [0, 0, n / 4]
+            }
+        }),
+        (200, 90, |x, _, n| [(x / 20) as u8 * 20, 0, n & 1]),
+    ];
+    for (width, height, color) in pictures {
+        let image = RgbImage::from_fn(width, height, |x, y| image::Rgb(color(x, y, noise(x, y))));
+        let file = webp::Encoder::from_rgb(&image, width, height).encode_lossless();
+        assert_eq!(&file[12..16], b"VP8L");
+        let picture = decode(&file, Format::WebP).unwrap();
+        let rendered = picture.render(&Shape::Width(width)).unwrap();
+        let shown = pixels(&rendered.encode(Encoding::Png).unwrap());
+        assert_eq!(DynamicImage::ImageRgba8(shown).into_rgb8(), image);
+    }
+}
+
 #[test]
 fn a_frame_beyond_the_canvas_of_a_gif_counts_in_full() {
     let mut file = encoded(quarters(1, 1), ImageFormat::Gif);

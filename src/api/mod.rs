@@ -34,6 +34,8 @@ use crate::posts::Posts;
 use crate::users::Users;
 
 pub use openapi::openapi;
+#[cfg(fuzzing)]
+pub use tus::{TusHeaders, tus_headers};
 
 /// What the routes need; each handler takes its part.
 pub struct Domains {

@@ -184,6 +184,28 @@ fn progress(status: StatusCode, upload: &Resumable) -> Result<Response> {
     Ok(response)
 }
 
+/// What the headers of an upload say, for the fuzz targets.
+#[cfg(fuzzing)]
+pub struct TusHeaders {
+    pub length: Option<u64>,
+    pub offset: Option<u64>,
+    pub media_type: Option<String>,
+    pub alt: Option<String>,
+    pub checksum: Result<Option<[u8; 20]>>,
+}
+
+/// Reads them as the routes do.
+#[cfg(fuzzing)]
+pub fn tus_headers(headers: &HeaderMap) -> TusHeaders {
+    TusHeaders {
+        length: number(headers, "upload-length"),
+        offset: number(headers, "upload-offset"),
+        media_type: metadata(headers, "filetype"),
+        alt: metadata(headers, "alt"),
+        checksum: checksum(headers),
+    }
+}
+
 /// The form of RFC 9110 section 5.6.7.
 fn http_date(at: Timestamp) -> String {
     let seconds = u64::try_from(at.as_secs()).unwrap_or(0);

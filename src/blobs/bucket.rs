@@ -18,7 +18,7 @@ use metrics::{counter, histogram};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as ObjectPath;
 use object_store::{
-    Certificate, ClientOptions, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    Certificate, ClientOptions, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
     RetryConfig,
 };
 use tokio::sync::{OnceCell, Semaphore};
@@ -168,10 +168,20 @@ impl Bucket {
                 let mark = self.demand("get", found.bytes()).await?;
                 return Ok(mark == self.inner.owner.as_bytes());
             }
+            // Where another was quicker, theirs is read next.
             let mark = Bytes::from(self.inner.owner.clone());
-            let put = self.inner.store.put(&path, mark.into());
+            let put = async {
+                match self
+                    .inner
+                    .store
+                    .put_opts(&path, mark.into(), PutMode::Create.into())
+                    .await
+                {
+                    Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+                    put => put.map(|_result| ()),
+                }
+            };
             self.demand("put", put).await?;
-            // Read again: another may have done the same.
         }
         Ok(false)
     }
@@ -377,10 +387,11 @@ impl Backend for Bucket {
             // The original last, by which the rest is found.
             let paths = made.map(|object| object.location);
             for path in paths.chain([self.path(&original.path())]) {
+                let deleted = self.ask("delete", self.inner.store.delete(&path)).await;
                 if let Some(key) = self.key(&path) {
                     self.inner.sizes.invalidate(&key);
                 }
-                self.ask("delete", self.inner.store.delete(&path)).await?;
+                deleted?;
             }
             Ok(())
         }

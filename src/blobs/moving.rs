@@ -30,6 +30,8 @@ pub struct Moving {
     /// Shares that were looked through.
     shares: AtomicU64,
     moved: AtomicU64,
+    /// What could not be moved, and stays where it is.
+    left: AtomicU64,
 }
 
 /// What is said of the store in the health report.
@@ -61,8 +63,11 @@ impl Blobs {
             }),
             moving: inner.bucket.as_ref().map(|_| {
                 let shares = moving.shares.load(Ordering::Relaxed);
+                let left = moving.left.load(Ordering::Relaxed);
                 if shares < SHARES {
                     format!("{} % looked through, {moved} moved", shares * 100 / SHARES)
+                } else if left > 0 {
+                    format!("{left} could not be moved, {moved} moved")
                 } else {
                     format!("all are there, {moved} moved")
                 }
@@ -113,7 +118,13 @@ impl Blobs {
             moving.shares.fetch_add(1, Ordering::Relaxed);
         }
         let moved = moving.moved.load(Ordering::Relaxed);
-        if inner.store == MediaStore::Disk {
+        let left = moving.left.load(Ordering::Relaxed);
+        if left > 0 {
+            warn!(
+                "{left} files of the media could not be moved, and stay in {}; the next start tries again",
+                from.name()
+            );
+        } else if inner.store == MediaStore::Disk {
             info!(
                 "All media are on the disk ({moved} files fetched): the bucket is not needed any more"
             );
@@ -136,6 +147,7 @@ impl Blobs {
             }
             // What is being removed just now need not be moved.
             let Ok(_pin) = self.pin(listed.key.hash) else {
+                self.inner.moving.left.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
             match self.transfer(from, to, &listed.key).await {
@@ -148,6 +160,7 @@ impl Blobs {
                 }
                 // One that is damaged does not keep the others where they are.
                 Err(error) if error.code() == Code::Internal => {
+                    self.inner.moving.left.fetch_add(1, Ordering::Relaxed);
                     warn!(error = %error, causes = error.causes(), "A file of the media could not be moved");
                 }
                 Err(error) => return Err(error),

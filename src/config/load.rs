@@ -127,6 +127,16 @@ fn checked(config: Config) -> Result<Config, ConfigError> {
     if s3.bucket.is_some() && (s3.access_key_id.is_none() || s3.secret_access_key.is_none()) {
         return wrong("s3.bucket needs s3.access_key_id and s3.secret_access_key.");
     }
+    // Whatever would be written otherwise in a name than here would not be found again under it.
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
+    if !s3.prefix.bytes().all(is_plain)
+        || s3.prefix.split('/').any(|part| matches!(part, "." | ".."))
+        || s3.prefix.contains("//")
+    {
+        return wrong(
+            "s3.prefix may have letters, digits, `-`, `_` and `.`, with a `/` between parts.",
+        );
+    }
     if s3
         .endpoint
         .as_deref()

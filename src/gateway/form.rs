@@ -1,8 +1,9 @@
 //! Multipart forms that bring files (RFC 7578): read as they arrive, file by file; their texts are gathered on the way.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::Request;
@@ -45,21 +46,26 @@ pub struct Form {
 #[derive(Debug, Default)]
 struct Gauge {
     passed: AtomicU64,
-    /// The same before the last piece.
-    passed_before: AtomicU64,
     allowed: AtomicU64,
-    /// Whether the reader has tried to do with what it has.
-    has_tried: AtomicBool,
+    may_give: AtomicBool,
+    /// Whether something will have the reader look again: the connection, or what was given.
+    is_awaited: AtomicBool,
 }
 
 impl Gauge {
-    /// Something is asked for that may have been read already.
-    fn hold(&self) {
-        self.has_tried.store(false, Ordering::Relaxed);
+    /// Lets the reader look at what it has, and then at one piece more each time.
+    async fn feed<T>(&self, mut look: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+        let mut has_looked = false;
+        poll_fn(|context| {
+            self.may_give.store(has_looked, Ordering::Relaxed);
+            self.is_awaited.store(false, Ordering::Relaxed);
+            has_looked = true;
+            look(context)
+        })
+        .await
     }
 
     fn expect_head(&self) {
-        self.hold();
         let passed = self.passed.load(Ordering::Relaxed);
         self.allowed.store(passed + MAX_HEAD, Ordering::Relaxed);
     }
@@ -71,10 +77,8 @@ impl Gauge {
     fn pass<E: From<&'static str>>(&self, piece: Result<Bytes, E>) -> Result<Bytes, E> {
         let piece = piece?;
         let before = self.passed.fetch_add(piece.len() as u64, Ordering::Relaxed);
-        let tried = self.passed_before.swap(before, Ordering::Relaxed);
-        // Pieces are as large as the connection makes them, and the reader, which asks twice before it looks, may have
-        // two that it has not looked at.
-        if tried > self.allowed.load(Ordering::Relaxed) {
+        // Pieces are as large as the connection makes them, so the one that goes beyond passes.
+        if before > self.allowed.load(Ordering::Relaxed) {
             return Err("the head of a part is too long".into());
         }
         Ok(piece)
@@ -91,15 +95,15 @@ impl Gauge {
         let gauge = Arc::clone(self);
         let mut pieces = Box::pin(pieces);
         stream::poll_fn(move |context| {
-            if !gauge.has_tried.swap(true, Ordering::Relaxed) {
-                context.waker().wake_by_ref();
-                return Poll::Pending;
+            if gauge.may_give.swap(false, Ordering::Relaxed) {
+                let next = pieces.poll_next_unpin(context);
+                gauge.is_awaited.store(next.is_pending(), Ordering::Relaxed);
+                return next.map(|piece| Some(gauge.pass(piece?.map_err(Into::into))));
             }
-            let Some(piece) = ready!(pieces.poll_next_unpin(context)) else {
-                return Poll::Ready(None);
-            };
-            gauge.hold();
-            Poll::Ready(Some(gauge.pass(piece.map_err(Into::into))))
+            if !gauge.is_awaited.swap(true, Ordering::Relaxed) {
+                context.waker().wake_by_ref();
+            }
+            Poll::Pending
         })
     }
 }
@@ -153,8 +157,10 @@ impl Form {
     pub async fn next_file(&mut self) -> Result<Option<FormFile>> {
         loop {
             self.gauge.expect_head();
-            let next = tokio::time::timeout(self.pause, self.multipart.next_field());
-            let Some(field) = next
+            let next = self
+                .gauge
+                .feed(|context| self.multipart.poll_next_field(context));
+            let Some(field) = tokio::time::timeout(self.pause, next)
                 .await
                 .map_err(|_elapsed| Code::TimedOut)?
                 .map_err(malformed)?
@@ -243,10 +249,13 @@ impl FormFile {
     ///
     /// Errors: `timed_out` when the client pauses too long; `body_too_large`, `invalid_body`.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        self.gauge.hold();
-        tokio::time::timeout(self.pause, self.content.chunk())
+        let next = self
+            .gauge
+            .feed(|context| self.content.poll_next_unpin(context));
+        tokio::time::timeout(self.pause, next)
             .await
             .map_err(|_elapsed| Code::TimedOut)?
+            .transpose()
             .map_err(malformed)
     }
 }
@@ -301,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn a_form_is_read_at_any_pace() {
         for size in [0, 10, 300_000] {
-            for piece in [7, 16_384, 400_000] {
+            for piece in [7, 16_384, 100_000, 400_000] {
                 for is_fast in [true, false] {
                     let read = length(size, piece, is_fast).await;
                     assert_eq!(read.expect("a form"), size, "{piece}, {is_fast}");

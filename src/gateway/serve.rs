@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::Version;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -120,13 +121,13 @@ pub async fn run<S>(
         tasks.spawn("connection", async move {
             gauge!("socialhub_http_connections").increment(1);
             // Nobody is owed an answer yet: a client that says nothing is not waited for, by the stopping process least.
-            let speaks = tokio::select! {
+            let version = tokio::select! {
                 biased;
-                speaks = tokio::time::timeout(patience, version_is_known(&stream)) => speaks.unwrap_or(false),
-                () = stopping.cancelled() => false,
+                version = tokio::time::timeout(patience, version(&stream)) => version.unwrap_or(None),
+                () = stopping.cancelled() => None,
             };
-            if speaks {
-                let (io, requests) = unreadable::watch(TokioIo::new(stream));
+            if let Some(version) = version {
+                let (io, requests) = unreadable::watch(TokioIo::new(stream), version);
                 let answers = requests.clone();
                 let service = service
                     .map_request(move |request: hyper::Request<Incoming>| {
@@ -162,17 +163,20 @@ pub async fn run<S>(
     }
 }
 
-/// Waits until the client has sent enough to tell HTTP/1 from HTTP/2; false when it never will. From there on the timers
+/// Waits until the client has sent enough to tell HTTP/1 from HTTP/2; none when it never will. From there on the timers
 /// of the two run, but there is none over the telling itself.
-async fn version_is_known(stream: &TcpStream) -> bool {
+async fn version(stream: &TcpStream) -> Option<Version> {
     let mut start = [0; PREFACE.len()];
     loop {
         let Ok(count @ 1..) = stream.peek(&mut start).await else {
-            return false;
+            return None;
         };
         let known = start.get(..count).unwrap_or_default();
-        if count == PREFACE.len() || !PREFACE.starts_with(known) {
-            return true;
+        if !PREFACE.starts_with(known) {
+            return Some(Version::HTTP_11);
+        }
+        if count == PREFACE.len() {
+            return Some(Version::HTTP_2);
         }
         // What was looked at stays readable, so only time tells whether there is more.
         tokio::time::sleep(Duration::from_millis(20)).await;

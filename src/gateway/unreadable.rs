@@ -3,7 +3,7 @@
 //! hyper refuses such a head by itself, before any service sees it and with nothing but a status. Here its few bytes are
 //! exchanged for the answer that every other refusal gets. What hyper writes is its own when all requests that it handed
 //! on are answered and those answers are on the wire; only then is it looked at, so nothing that a body contains can be
-//! taken for it.
+//! taken for it. That holds for HTTP/1 alone: HTTP/2 keeps bodies that are over for itself, and sends them later.
 
 use std::fmt::Write as _;
 use std::io::{Error as IoError, IoSlice};
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Version};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -72,14 +72,15 @@ impl Requests {
     }
 }
 
-/// Watches what is written to a connection, and needs to be told of its requests.
-pub(super) fn watch<I>(io: I) -> (Answering<I>, Requests) {
+/// Watches what is written to a connection, if it speaks HTTP/1, and needs to be told of its requests.
+pub(super) fn watch<I>(io: I, version: Version) -> (Answering<I>, Requests) {
     let counts = Arc::new(Counts::default());
     let io = Answering {
         io,
         counts: Arc::clone(&counts),
         told: 0,
         exchange: None,
+        may_exchange: version == Version::HTTP_11,
     };
     (io, Requests(counts))
 }
@@ -118,6 +119,8 @@ pub(super) struct Answering<I> {
     /// How many requests had been answered when everything was last on the wire.
     told: usize,
     exchange: Option<Exchange>,
+    /// Once at most: the connection is closed after it.
+    may_exchange: bool,
 }
 
 /// Bytes that are written in place of others.
@@ -131,14 +134,12 @@ struct Exchange {
 impl<I: Write + Unpin> Answering<I> {
     /// What is written in place of these bytes, which nobody's request asked for.
     fn begin_exchange(&mut self, bytes: &[u8]) -> bool {
-        if self.exchange.is_none()
-            && bytes.starts_with(BEGINNING)
-            && self.counts.begun() == self.told
-        {
+        if self.may_exchange && bytes.starts_with(BEGINNING) && self.counts.begun() == self.told {
             self.exchange = ours(bytes).map(|ours| Exchange {
                 ours: ours.into(),
                 theirs: bytes.len(),
             });
+            self.may_exchange = self.exchange.is_none();
         }
         self.exchange.is_some()
     }
@@ -266,7 +267,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_that_an_answer_contains_is_exchanged() {
         let (near, mut far) = duplex(64 * 1024);
-        let (answering, requests) = watch(TokioIo::new(near));
+        let (answering, requests) = watch(TokioIo::new(near), Version::HTTP_11);
         let mut io = TokioIo::new(answering);
         let mut read = vec![0; BARE.len()];
 
@@ -296,9 +297,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn frames_of_http_2_are_left_as_they_are() {
+        let (near, mut far) = duplex(64 * 1024);
+        let (answering, _requests) = watch(TokioIo::new(near), Version::HTTP_2);
+        let mut io = TokioIo::new(answering);
+        io.write_all(BARE).await.unwrap();
+        drop(io);
+        let mut frames = Vec::new();
+        far.read_to_end(&mut frames).await.unwrap();
+        assert_eq!(frames, BARE);
+    }
+
+    #[tokio::test]
     async fn an_answer_is_exchanged_whole_over_a_narrow_connection() {
         let (near, mut far) = duplex(7);
-        let (answering, _requests) = watch(TokioIo::new(near));
+        let (answering, _requests) = watch(TokioIo::new(near), Version::HTTP_11);
         let writing = async move {
             let mut io = TokioIo::new(answering);
             io.write_all(BARE).await.unwrap();

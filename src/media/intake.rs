@@ -23,6 +23,7 @@ use super::sweep::Doubtful;
 use super::variants::{self, Form, Size, Variant, WIDTHS};
 use super::{Facts, Focus, Kind, Media, alt_text, focus_point, sql};
 use crate::blobs::{BlobHash, Blobs, Pin, Staged};
+use crate::config;
 use crate::error::{Code, Error, FieldError, Result};
 use crate::tasks;
 
@@ -155,7 +156,7 @@ impl Media {
                 if incoming.size_bytes() == 0 {
                     return Err(Error::new(Code::EmptyFile));
                 }
-                known = Some(self.recognise(incoming.head(), declared)?);
+                known = Some(recognise(incoming.head(), declared, &self.shared.options)?);
             }
             if let Some((_, max_bytes)) = known
                 && incoming.size_bytes() > max_bytes
@@ -174,41 +175,9 @@ impl Media {
         })
     }
 
-    /// What a content is by its beginning, and how large that may be.
-    fn recognise(&self, head: &[u8], declared: Option<&str>) -> Result<(Recognised, u64)> {
-        let options = &self.shared.options;
-        let (recognised, max_bytes) = if let Some(format) = pictures::sniff(head) {
-            (Recognised::Picture(format), options.max_picture_bytes)
-        } else if let Some(container) = container::sniff(head) {
-            (Recognised::Film(container), options.max_video_bytes)
-        } else {
-            return Err(Error::new(Code::UnsupportedFile));
-        };
-        // Recordings call themselves videos and the other way round, and one form of picture another; who does not know
-        // says that it is bytes.
-        let kinds: &[&str] = match recognised {
-            Recognised::Picture(_) => &["image/", "application/octet-stream"],
-            Recognised::Film(_) => &[
-                "video/",
-                "audio/",
-                "application/octet-stream",
-                "application/mp4",
-                "application/ogg",
-            ],
-        };
-        let declared = declared.map(|declared| declared.trim().to_ascii_lowercase());
-        let is_belied = declared.is_some_and(|declared| {
-            !declared.is_empty() && !kinds.iter().any(|kind| declared.starts_with(kind))
-        });
-        if is_belied {
-            return Err(Error::new(Code::MismatchedFile));
-        }
-        Ok((recognised, max_bytes))
-    }
-
     /// The same of a file that has arrived already.
     pub(super) fn recognised(&self, staged: Staged, declared: Option<&str>) -> Result<Upload> {
-        let (format, max_bytes) = self.recognise(&staged.head, declared)?;
+        let (format, max_bytes) = recognise(&staged.head, declared, &self.shared.options)?;
         if staged.size_bytes > max_bytes {
             return Err(Error::new(Code::FileTooLarge));
         }
@@ -291,6 +260,56 @@ impl Media {
             kept,
         })
     }
+}
+
+/// What a content is by its beginning, and how large that may be.
+fn recognise(
+    head: &[u8],
+    declared: Option<&str>,
+    options: &config::Media,
+) -> Result<(Recognised, u64)> {
+    let (recognised, max_bytes) = if let Some(format) = pictures::sniff(head) {
+        (Recognised::Picture(format), options.max_picture_bytes)
+    } else if let Some(container) = container::sniff(head) {
+        (Recognised::Film(container), options.max_video_bytes)
+    } else {
+        return Err(Error::new(Code::UnsupportedFile));
+    };
+    // Recordings call themselves videos and the other way round, and one form of picture another; who does not know says
+    // that it is bytes.
+    let kinds: &[&str] = match recognised {
+        Recognised::Picture(_) => &["image/", "application/octet-stream"],
+        Recognised::Film(_) => &[
+            "video/",
+            "audio/",
+            "application/octet-stream",
+            "application/mp4",
+            "application/ogg",
+        ],
+    };
+    let declared = declared.map(|declared| declared.trim().to_ascii_lowercase());
+    let is_belied = declared.is_some_and(|declared| {
+        !declared.is_empty() && !kinds.iter().any(|kind| declared.starts_with(kind))
+    });
+    if is_belied {
+        return Err(Error::new(Code::MismatchedFile));
+    }
+    Ok((recognised, max_bytes))
+}
+
+/// The same for the fuzz targets, which know no formats of ours: a picture, or a video that may turn out to be sound.
+#[cfg(fuzzing)]
+pub fn recognised_as(
+    head: &[u8],
+    declared: Option<&str>,
+    options: &config::Media,
+) -> Result<(Kind, u64)> {
+    let (recognised, max_bytes) = recognise(head, declared, options)?;
+    let kind = match recognised {
+        Recognised::Picture(_) => Kind::Image,
+        Recognised::Film(_) => Kind::Video,
+    };
+    Ok((kind, max_bytes))
 }
 
 /// Looks at a picture, keeps it, and makes the narrowest variant; the rest is left for afterwards. Blocks and keeps a

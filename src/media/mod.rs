@@ -50,6 +50,8 @@ pub use commands::{
     AddMedia, ForgetBlob, NewMedia, PruneMedia, RemoveMedia, SetConversion, UpdateMedia, attach,
     insert, publish, release,
 };
+#[cfg(fuzzing)]
+pub use intake::recognised_as;
 pub use intake::{Description, Received, Upload};
 pub use resumable::{Resumable, ResumableDraft};
 pub use serving::{Content, Served, Wish};

@@ -19,6 +19,9 @@ const FILES_EVERY: Duration = Duration::from_hours(24);
 /// How soon what is in doubt is looked at again.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// The pause after a failure, so that a bucket that is away is not asked, and told of, without end.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
 /// Rows in one go.
 const STEP: u32 = 200;
 
@@ -84,6 +87,9 @@ impl Media {
                 };
                 if let Err(error) = swept {
                     warn!(error = %error, causes = error.causes(), "Unused media could not be removed; later then");
+                    stopping
+                        .run_until_cancelled(tokio::time::sleep(AFTER_FAILURE))
+                        .await;
                 }
             }
         });
@@ -152,13 +158,24 @@ impl Media {
 
     /// Removes contents that were brought and that no row knows. What is pinned stays in doubt.
     async fn settle_doubts(&self) -> Result<()> {
+        let mut failed = Ok(());
         for hash in self.shared.doubtful.take() {
-            let known = self.shared.store.read(move |tx| sql::is_known(tx, hash));
-            if !known.await? && !self.forget(hash).await? {
-                self.shared.doubtful.put_back(hash);
+            match self.settle(hash).await {
+                Ok(true) => {}
+                Ok(false) => self.shared.doubtful.put_back(hash),
+                Err(error) => {
+                    self.shared.doubtful.put_back(hash);
+                    failed = Err(error);
+                }
             }
         }
-        Ok(())
+        failed
+    }
+
+    /// Whether there is no doubt any more.
+    async fn settle(&self, hash: BlobHash) -> Result<bool> {
+        let known = self.shared.store.read(move |tx| sql::is_known(tx, hash));
+        Ok(known.await? || self.forget(hash).await?)
     }
 
     /// Removes a content, unless somebody uses it or is about to; whether it is gone.

@@ -179,6 +179,7 @@ async fn media_move_to_a_bucket_and_back_while_they_are_served() {
         assert!(server.get(path).await.bytes == *bytes, "{path}");
     }
     moved(&server).await;
+    no_copies_are_left(&server).await;
     assert_eq!(bucket.files("originals").len(), 13);
     assert_eq!(bucket.files("made").len(), made);
     for (path, bytes) in paths.iter().zip(&known) {
@@ -255,6 +256,33 @@ async fn a_bucket_of_another_server_is_left_alone() {
     other.app.media().sweep().await.unwrap_err();
     assert_eq!(bucket.files("originals").len(), 1);
     post(&ada, jpeg(2), "image/jpeg").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_moved_is_not_said_to_be_there() {
+    let bucket = Bucket::start().await;
+    let server = Server::start_with(in_bucket(&bucket)).await;
+    let ada = server.sign_up("ada").await;
+    post(&ada, jpeg(1), "image/jpeg").await;
+    post(&ada, jpeg(2), "image/jpeg").await;
+    let server = server.restart().await;
+    no_copies_are_left(&server).await;
+    let object = bucket.files("originals").swap_remove(0);
+    let mut damaged = std::fs::read(&object).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(object, damaged).unwrap();
+    let server = server
+        .restart_with(|config| config.media.store = MediaStore::Disk)
+        .await;
+    eventually("what is left is told", || async {
+        let ready = server.get("/readyz").await.json();
+        let moving = ready["parts"]["media"]["contents"]["moving"]
+            .as_str()?
+            .to_owned();
+        (moving == "1 could not be moved, 1 moved").then_some(())
+    })
+    .await;
+    assert_eq!(files_here(&server, "originals").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,6 +74,16 @@ impl Directory {
         Ok(())
     }
 
+    /// Brings the name of something that is there to the disk, and the names above it. Blocks.
+    pub(super) fn sync(&self, key: &Key) -> std::io::Result<()> {
+        let path = self.path(key);
+        let above = path.ancestors().skip(1);
+        for dir in above.take_while(|dir| dir.starts_with(&self.root)) {
+            sync_dir(dir)?;
+        }
+        Ok(())
+    }
+
     /// Opens what is there. Blocks.
     pub(super) fn open_here(&self, key: &Key) -> std::io::Result<Option<Opened>> {
         open_file(&self.path(key))

@@ -15,12 +15,6 @@ impl BlobHash {
         Self(bytes)
     }
 
-    /// Its first byte: contents spread evenly over the 256 of them.
-    pub(super) fn share(self) -> u8 {
-        let [first, ..] = self.0;
-        first
-    }
-
     /// From its digits.
     pub(super) fn from_hex(text: &str) -> Option<Self> {
         blake3::Hash::from_hex(text)

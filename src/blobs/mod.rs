@@ -25,10 +25,13 @@ mod partial;
 mod pins;
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tracing::warn;
 
 use crate::clock::Timestamp;
 use crate::config::{self, MediaStore};
@@ -141,13 +144,13 @@ impl Blobs {
     /// it is safe once it is [secured](Self::secure). Blocks.
     pub fn keep(&self, staged: Staged) -> Result<()> {
         let key = Key::new(staged.hash, Part::Original);
-        if !self.inner.directory.path(&key).exists() {
-            self.inner
-                .directory
-                .adopt(&key, staged.path())
-                .map_err(io)?;
+        let directory = &self.inner.directory;
+        if directory.path(&key).exists() {
+            // Whoever put it there may not have come to this yet.
+            directory.sync(&key).map_err(io)
+        } else {
+            directory.adopt(&key, staged.path()).map_err(io)
         }
-        Ok(())
     }
 
     /// Takes over a file that was made of a pinned content, from a [scratch](Self::scratch) directory. To be
@@ -207,12 +210,13 @@ impl Blobs {
         };
         let is_small = matches!(&there, Opened::Object(object) if object.size_bytes() <= COPIED);
         // A copy may be refused: the disk may be full, or the content be removed just now.
-        if is_small
-            && let Ok(_pin) = self.pin(hash)
-            && self.check_room().is_ok()
-            && self.copy_here(&key).await?
-        {
-            return directory.open(&key).await;
+        if is_small && let Ok(_pin) = self.pin(hash) {
+            match self.copy_here(&key).await {
+                Ok(true) => return directory.open(&key).await,
+                Ok(false) => return Ok(None),
+                Err(error) if error.code() == Code::StorageFull => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(Some(there))
     }
@@ -222,7 +226,10 @@ impl Blobs {
         let Some(bucket) = &self.inner.bucket else {
             return Ok(false);
         };
-        let turn = usize::from(key.hash.share()) % FETCHES;
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let turn = hasher.finish() % FETCHES as u64;
+        let turn = usize::try_from(turn).unwrap_or_default();
         let _turn = match self.inner.fetching.get(turn) {
             Some(turn) => Some(turn.lock().await),
             None => None,
@@ -264,7 +271,10 @@ impl Blobs {
     /// Opens a variant; none when it was not made yet.
     pub async fn open_variant(&self, hash: BlobHash, name: &str) -> Result<Option<Opened>> {
         let path = self.variant(hash, name);
-        blocking(move || directory::open_file(&path).map_err(io)).await
+        let opened = blocking(move || directory::open_file(&path).map_err(io)).await?;
+        // What a power cut left is made again.
+        let is_whole = |opened: &Opened| !matches!(opened, Opened::File { size_bytes: 0, .. });
+        Ok(opened.filter(is_whole))
     }
 
     /// Puts down a variant of a content, whole or not at all. Not synced: it can be made again. Blocks.
@@ -306,13 +316,14 @@ impl Blobs {
         if !forget.await? {
             return Ok(false);
         }
+        self.inner.directory.remove(hash).await?;
         // What is another's stays; and what cannot be reached is found by the sweep of files.
         if let Some(bucket) = &self.inner.bucket
             && bucket.belongs_to_us().await.is_ok()
+            && let Err(error) = bucket.remove(hash).await
         {
-            bucket.remove(hash).await?;
+            warn!(error = %error, causes = error.causes(), "{hash} stays in the bucket for now");
         }
-        self.inner.directory.remove(hash).await?;
         Ok(true)
     }
 

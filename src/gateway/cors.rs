@@ -52,7 +52,7 @@ impl Cors {
             HeaderValue::from_static(
                 "x-request-id, retry-after, ratelimit-limit, ratelimit-remaining, ratelimit-reset, etag, x-user-payload, \
                  location, media-id, tus-resumable, tus-version, tus-extension, tus-max-size, tus-checksum-algorithm, \
-                 upload-offset, upload-length, upload-expires",
+                 upload-offset, upload-length, upload-expires, upload-metadata, content-range, accept-ranges",
             ),
         );
     }
@@ -76,8 +76,8 @@ pub(super) fn preflight() -> Response<Body> {
         ),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "Authorization, Content-Type, X-Requested-With, Idempotency-Key, If-None-Match, X-Request-Id, Range, \
-             Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Checksum",
+            "Authorization, Content-Type, X-Requested-With, Idempotency-Key, If-None-Match, If-Match, If-Range, X-Request-Id, \
+             Range, X-HTTP-Method-Override, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Checksum",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "1728000"),
     ] {

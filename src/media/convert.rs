@@ -29,6 +29,16 @@ const ATTEMPTS: u32 = 3;
 /// How long to wait before such a one is tried again.
 const PAUSE: Duration = Duration::from_mins(1);
 
+/// How an attempt at a conversion ended.
+enum Attempt {
+    /// There is nothing more to do about it.
+    Over,
+    /// It may go better another time.
+    Failed,
+    /// By something that has nothing to do with it, and passes.
+    Hindered,
+}
+
 /// How far each conversion is, from 0 to 1.
 #[derive(Default)]
 pub(super) struct Progress {
@@ -84,12 +94,12 @@ impl Media {
             match next {
                 Ok(Some((hash, kind))) => {
                     after = Some(hash);
-                    let tried = attempts.entry(hash).or_default();
-                    *tried += 1;
-                    let is_last = *tried >= ATTEMPTS;
-                    if self.convert_one(hash, kind, is_last).await {
-                        attempts.remove(&hash);
-                    }
+                    let tried = attempts.get(&hash).copied().unwrap_or_default() + 1;
+                    match self.convert_one(hash, kind, tried >= ATTEMPTS).await {
+                        Attempt::Over => attempts.remove(&hash),
+                        Attempt::Failed => attempts.insert(hash, tried),
+                        Attempt::Hindered => attempts.insert(hash, tried - 1),
+                    };
                 }
                 // From the beginning: those that came meanwhile, and those that failed.
                 Ok(None) if after.is_some() && attempts.is_empty() => after = None,
@@ -112,6 +122,8 @@ impl Media {
 
     async fn convert_and_secure(&self, hash: BlobHash, kind: Kind) -> Result<()> {
         let (films, blobs) = (self.shared.films.clone(), self.shared.blobs.clone());
+        // What is made shall not take the room that all else needs.
+        blobs.check_room()?;
         // It may not be removed meanwhile.
         let pin = blobs.pin(hash)?;
         // What is made last tells that all is.
@@ -139,8 +151,7 @@ impl Media {
         Ok(())
     }
 
-    /// Whether there is nothing more to do about it.
-    async fn convert_one(&self, hash: BlobHash, kind: Kind, is_last: bool) -> bool {
+    async fn convert_one(&self, hash: BlobHash, kind: Kind, is_last: bool) -> Attempt {
         let state = match self.convert_and_secure(hash, kind).await {
             Ok(()) => {
                 counter!("socialhub_media_conversions_total", "outcome" => "done").increment(1);
@@ -148,17 +159,22 @@ impl Media {
             }
             // It stops, or the content is being removed just now.
             Err(error) if matches!(error.code(), Code::NotReady | Code::Overloaded) => {
-                return false;
+                return Attempt::Hindered;
             }
-            Err(error) if error.code() == Code::MediaStoreUnavailable => {
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Code::MediaStoreUnavailable | Code::StorageFull
+                ) =>
+            {
                 warn!(error = %error, causes = error.causes(), "A video waits to be converted");
-                return false;
+                return Attempt::Hindered;
             }
             Err(error) => {
-                let is_its_fault = !matches!(error.code(), Code::Internal | Code::StorageFull);
+                let is_its_fault = error.code() != Code::Internal;
                 warn!(error = %error, causes = error.causes(), "A video could not be converted");
                 if !is_its_fault && !is_last {
-                    return false;
+                    return Attempt::Failed;
                 }
                 counter!("socialhub_media_conversions_total", "outcome" => "failed").increment(1);
                 Conversion::Failed
@@ -172,7 +188,11 @@ impl Media {
         if let Err(error) = &noted {
             warn!(error = %error, causes = error.causes(), "A conversion could not be noted");
         }
-        noted.is_ok()
+        if noted.is_ok() {
+            Attempt::Over
+        } else {
+            Attempt::Hindered
+        }
     }
 }
 

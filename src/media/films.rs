@@ -197,8 +197,7 @@ impl Films {
         let [red, green, blue] = picture.dominant_color();
         facts.thumbhash = Some(STANDARD.encode(picture.thumbhash()));
         facts.color = Some(format!("#{red:02x}{green:02x}{blue:02x}"));
-        let first = picture.render_widths(&[FIRST]).map_err(picture_error)?;
-        put(blobs, staged.hash, &first, &[FIRST])?;
+        put(blobs, staged.hash, &picture, &[FIRST])?;
         blobs.adopt(staged.hash, POSTER, &poster)
     }
 }

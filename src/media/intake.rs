@@ -344,8 +344,7 @@ fn work_on(
     // What moves is made when it is asked for: one frame is all that was decoded, and the whole may take long.
     let widths: &[u32] = if facts.is_animated { &[] } else { &WIDTHS };
     if widths.contains(&FIRST) {
-        let first = picture.render_widths(&[FIRST]).map_err(picture_error)?;
-        put(blobs, hash, &first, &[FIRST])?;
+        put(blobs, hash, &picture, &[FIRST])?;
     }
     blobs.keep(staged)?;
     // Until the rest is there, too: what is removed meanwhile would come back in parts.
@@ -360,11 +359,7 @@ fn work_on(
     let blobs = blobs.clone();
     let later: Rest = Box::new(move || {
         let _pin = pin;
-        let made = picture
-            .render_widths(&rest)
-            .map_err(picture_error)
-            .and_then(|rendered| put(&blobs, hash, &rendered, &rest));
-        if let Err(error) = made {
+        if let Err(error) = put(&blobs, hash, &picture, &rest) {
             // Whoever asks for one of them has it made.
             warn!(error = %error, causes = error.causes(), "Some sizes of a picture could not be made");
         }
@@ -372,13 +367,14 @@ fn work_on(
     Ok(((known, false, kept), Some(later)))
 }
 
-pub(super) fn put(
-    blobs: &Blobs,
-    hash: BlobHash,
-    rendered: &[pictures::Rendered],
-    widths: &[u32],
-) -> Result<()> {
-    for (rendered, width) in rendered.iter().zip(widths) {
+pub(super) fn put(blobs: &Blobs, hash: BlobHash, picture: &Picture, widths: &[u32]) -> Result<()> {
+    let rendered = picture.render_widths(widths).map_err(picture_error)?;
+    for width in widths {
+        // A very long picture comes out narrower than it was asked for, maybe the same in several widths.
+        let narrowed = picture.width_at(*width);
+        let Some(rendered) = rendered.iter().find(|one| one.width() == narrowed) else {
+            continue;
+        };
         let variant = Variant {
             size: Size::Width(*width),
             form: Form::WebP,

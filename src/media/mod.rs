@@ -65,8 +65,8 @@ pub const MAX_ALT_CHARS: usize = 1_500;
 /// The side of a drawn avatar, in pixels.
 const DRAWN_SIDE: u32 = 400;
 
-/// Drawn avatars that are remembered, of a few KiB each.
-const DRAWN: u64 = 500;
+/// Bytes of drawn avatars that are remembered.
+const DRAWN: u64 = 4 * 1024 * 1024;
 
 /// Bytes that a form has beside its file.
 const FORM: u64 = 64 * 1024;
@@ -228,13 +228,15 @@ impl MediaItem {
         // A video without a likeness has no poster.
         let has_picture = stored.kind == Kind::Image || stored.thumbhash.is_some();
         let variants = match (has_picture, stored.width, stored.height) {
-            (true, Some(width), Some(height)) => variants::offered(width, stored.is_animated)
-                .map(|narrow| VariantLink {
-                    width: narrow,
-                    height: variants::height_of(narrow, width, height),
-                    url: link(format!("/media/{id}/{narrow}")),
-                })
-                .collect(),
+            (true, Some(width), Some(height)) => {
+                variants::offered(width, height, stored.is_animated)
+                    .map(|narrow| VariantLink {
+                        width: narrow,
+                        height: variants::height_of(narrow, width, height),
+                        url: link(format!("/media/{id}/{narrow}")),
+                    })
+                    .collect()
+            }
             _ => Vec::new(),
         };
         Self {
@@ -394,7 +396,10 @@ impl Media {
                 film_pool: pool::Pool::start_for_films(options)?,
                 making: variants::Making::default(),
                 shelf: serving::Shelf::new(options, &store),
-                drawn: moka::sync::Cache::new(DRAWN),
+                drawn: moka::sync::Cache::builder()
+                    .max_capacity(DRAWN)
+                    .weigher(|_id, png: &Bytes| u32::try_from(png.len()).unwrap_or(u32::MAX))
+                    .build(),
                 signer: Signer::new(secret, Duration::from_mins(minutes)),
                 options: options.clone(),
                 store,

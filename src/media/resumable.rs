@@ -262,7 +262,9 @@ impl Media {
                     if end > about.length {
                         break Some(Error::new(Code::FileTooLarge));
                     }
-                    hasher.update(&piece);
+                    if checksum.is_some() {
+                        hasher.update(&piece);
+                    }
                     appending.write(&piece).await?;
                 }
             }

@@ -19,7 +19,9 @@ use bytes::Bytes;
 
 use super::films::POSTER;
 use super::intake::picture_error;
-use super::pictures::{AnimatedEncoding, Animation, Encoding, Format, Limits, Picture, Shape};
+use super::pictures::{
+    AnimatedEncoding, Animation, Encoding, Format, Limits, MAX_RENDERED_SIDE, Picture, Shape,
+};
 use super::serving::spot;
 use super::{Focus, Kind, Media};
 use crate::blobs::{BlobHash, Part};
@@ -38,8 +40,8 @@ const AVATARS: [u32; 2] = [96, 400];
 /// The widths of banners.
 const BANNERS: [u32; 2] = [600, 1500];
 
-/// The widths in which a picture is offered beside its own.
-pub(super) fn offered(width: u32, is_animated: bool) -> impl Iterator<Item = u32> {
+/// The widths in which a picture is offered beside its own. A very long one is not as wide as it was asked for.
+pub(super) fn offered(width: u32, height: u32, is_animated: bool) -> impl Iterator<Item = u32> {
     let widest = if is_animated {
         MAX_ANIMATED_WIDTH
     } else {
@@ -48,6 +50,7 @@ pub(super) fn offered(width: u32, is_animated: bool) -> impl Iterator<Item = u32
     WIDTHS
         .into_iter()
         .filter(move |narrow| *narrow < width && *narrow <= widest)
+        .filter(move |narrow| height_of(*narrow, width, height) <= MAX_RENDERED_SIDE)
 }
 
 /// The height of a picture that is made this narrow.
@@ -325,6 +328,15 @@ mod tests {
         ] {
             assert_eq!(Size::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_very_long_picture_is_offered_as_it_comes_out() {
+        let widths = |width, height| offered(width, height, false).collect::<Vec<_>>();
+        assert_eq!(widths(2_000, 1_500), [320, 640, 1_280]);
+        // Twice as wide would be higher than any format holds.
+        assert_eq!(widths(2_000, 29_000), [320, 640]);
+        assert_eq!(widths(600, 30_000), [320]);
     }
 
     #[test]

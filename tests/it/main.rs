@@ -1,7 +1,6 @@
 //! The whole server from the outside, over HTTP, with real stores.
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
     reason = "a test that fails should do so loudly, and say what it did"
 )]
 

@@ -28,7 +28,7 @@ pub use animation::{AnimatedEncoding, Animation};
 pub use avatar::{default_avatar_png, default_avatar_svg};
 pub use encode::{Encoding, Rendered};
 pub use headers::{Facts, inspect};
-pub use picture::{Crop, Picture, Shape};
+pub use picture::{Crop, MAX_RENDERED_SIDE, Picture, Shape};
 
 /// The formats that are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -14,7 +14,7 @@ use super::headers::is_turned;
 use super::raster::{Channels, Raster, Region};
 
 /// The longest side that WebP can hold.
-pub(super) const MAX_RENDERED_SIDE: u32 = 16_383;
+pub const MAX_RENDERED_SIDE: u32 = 16_383;
 
 /// A smaller rendering is made from a larger one that has at least this many times its width, else from the source: two
 /// resizings by nearly one are softer than one, while those further apart cannot be told from it.
@@ -94,10 +94,7 @@ impl Picture {
     /// The whole picture at several widths, largest first, for little more than the cost of the largest. Widths beyond the
     /// picture's own become its own, and each width comes once.
     pub fn render_widths(&self, widths: &[u32]) -> Result<Vec<Rendered>> {
-        let mut widths: Vec<u32> = widths
-            .iter()
-            .map(|width| self.plan(&Shape::Width(*width)).width)
-            .collect();
+        let mut widths: Vec<u32> = widths.iter().map(|width| self.width_at(*width)).collect();
         widths.sort_unstable_by(|a, b| b.cmp(a));
         widths.dedup();
         let mut renderings: Vec<Rendered> = Vec::with_capacity(widths.len());
@@ -116,6 +113,12 @@ impl Picture {
             renderings.push(Rendered::new(rendering));
         }
         Ok(renderings)
+    }
+
+    /// How wide the whole picture comes out that is asked for in this width: no wider than it is, and no higher than any
+    /// format holds.
+    pub fn width_at(&self, width: u32) -> u32 {
+        self.plan(&Shape::Width(width)).width
     }
 
     /// The whole picture within a square of `side`.

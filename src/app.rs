@@ -29,6 +29,7 @@ use crate::mail::Mailer;
 use crate::media::{self, Media};
 use crate::notifications::{self, Notifications};
 use crate::posts::{self, Posts};
+use crate::realtime;
 use crate::store::{self, ReadTx, Registry, Store};
 use crate::tasks::Tasks;
 use crate::users::{self, Users};
@@ -155,7 +156,9 @@ impl App {
             serve_metrics(address, health.clone(), &config, &tasks).await?;
         }
         let routes =
-            api::routes(domains).merge(health::routes(health, config.metrics.listen.is_none()));
+            api::routes(domains)
+            .merge(health::routes(health, config.metrics.listen.is_none()))
+            .merge(realtime::routes(&config.realtime, &tasks));
         let signer = media.signer().clone();
         let edge = Edge::new(&config, auth, clock, limits, signer, tasks.clone());
         let service = edge.around(routes);

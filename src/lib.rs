@@ -90,6 +90,7 @@ pub mod notifications;
 pub mod page;
 pub mod posts;
 pub mod random;
+pub mod realtime;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;

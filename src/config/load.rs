@@ -144,6 +144,21 @@ fn checked(config: Config) -> Result<Config, ConfigError> {
     {
         return wrong("s3.endpoint must begin with http:// or https://.");
     }
+    let realtime = &config.realtime;
+    if realtime.ping_interval_ms == 0
+        || realtime.ping_timeout_ms == 0
+        || realtime.max_payload_bytes < 1_000
+        || realtime.queue_capacity < 16
+    {
+        return wrong(
+            "realtime.ping_interval_ms and realtime.ping_timeout_ms must be at least 1, realtime.max_payload_bytes at least 1000, realtime.queue_capacity at least 16.",
+        );
+    }
+    if realtime.protocol_test_profile && !config.server.listen.ip().is_loopback() {
+        return wrong(
+            "realtime.protocol_test_profile lets everybody in: it needs server.listen to be on the loopback interface.",
+        );
+    }
     Ok(config)
 }
 

@@ -42,6 +42,8 @@ pub struct Config {
     pub s3: S3,
     /// See [`Notifications`].
     pub notifications: Notifications,
+    /// See [`Realtime`].
+    pub realtime: Realtime,
     /// See [`Limits`].
     pub limits: Limits,
     /// See [`Log`].
@@ -62,6 +64,7 @@ impl Default for Config {
             media: Media::default(),
             s3: S3::default(),
             notifications: Notifications::default(),
+            realtime: Realtime::default(),
             limits: Limits::default(),
             log: Log::default(),
             metrics: Metrics::default(),
@@ -80,6 +83,7 @@ impl Config {
         ("media", Media::KEYS),
         ("s3", S3::KEYS),
         ("notifications", Notifications::KEYS),
+        ("realtime", Realtime::KEYS),
         ("limits", Limits::KEYS),
         ("log", Log::KEYS),
         ("metrics", Metrics::KEYS),
@@ -299,6 +303,28 @@ section! {
         keep: u32 = 1_000;
         /// Days after which a notification is gone.
         keep_days: u32 = 90;
+    }
+}
+
+section! {
+    /// Sockets: Socket.IO, for chat and what else happens while one looks.
+    Realtime {
+        /// How often a client is asked whether it is still there, in milliseconds.
+        ping_interval_ms: u64 = 25_000;
+        /// How long it may take to say so, in milliseconds.
+        ping_timeout_ms: u64 = 60_000;
+        /// How long a client may take to say who it is, in milliseconds.
+        connect_timeout_ms: u64 = 10_000;
+        /// The largest message, in bytes.
+        max_payload_bytes: u32 = 1_000_000;
+        /// Messages that may wait for one client; one that reads more slowly is disconnected.
+        queue_capacity: u32 = 256;
+        /// What those messages may hold, in KiB.
+        queue_kib: u32 = 1_024;
+        /// Connections at once; further ones are answered 503.
+        max_sessions: u32 = 50_000;
+        /// Answers as the official test suites of Engine.IO and Socket.IO expect it, instead of serving people. Nobody is asked who they are, so only on the loopback interface.
+        protocol_test_profile: bool = false;
     }
 }
 

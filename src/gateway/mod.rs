@@ -188,6 +188,7 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
         *request.method_mut() = meant;
     }
     let method = request.method().clone();
+    let is_socket = paths::is_socket(request.uri().path());
     // The id alone: a span's fields are formatted for every request, the last line's only where it is written.
     let span = info_span!("request", request.id = %id);
     let (request, leftover) = leftover::watch(request);
@@ -213,7 +214,7 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
                 ms,
                 "{method} {route} failed with {status}"
             );
-        } else if took > SLOW {
+        } else if took > SLOW && !is_socket {
             warn!(
                 http.method = verb,
                 http.route = route,
@@ -291,6 +292,7 @@ impl Edge {
                 any: shared.max_body_bytes,
                 text: shared.max_json_bytes,
             });
+            let is_socket = paths::is_socket(request.uri().path());
             let takes_files = paths::takes_files(request.method(), request.uri().path());
             let is_text = !is_form(&request) && request.method() != Method::PATCH;
             let patience = if takes_files && !is_text {
@@ -299,9 +301,14 @@ impl Edge {
                 shared.timeout
             };
             let links = self.links(&request);
-            tokio::time::timeout(patience, links.scope(next.run(request)))
-                .await
-                .unwrap_or_else(|_elapsed| Error::new(Code::TimedOut).into_response())
+            let answer = links.scope(next.run(request));
+            if is_socket {
+                answer.await
+            } else {
+                tokio::time::timeout(patience, answer)
+                    .await
+                    .unwrap_or_else(|_elapsed| Error::new(Code::TimedOut).into_response())
+            }
         };
         checked.describe(response.headers_mut());
         response

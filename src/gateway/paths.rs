@@ -20,6 +20,11 @@ pub(super) fn is_api(path: &str) -> bool {
     is_under(API) || first.is_some_and(|first| PREFIXES.contains(&first))
 }
 
+/// Whether it is a socket: a request there may wait for news as long as it likes, and has limits of its own.
+pub(super) fn is_socket(path: &str) -> bool {
+    matches!(path, "/socket.io" | "/chat/socket.io" | "/engine.io")
+}
+
 /// Whether a route takes files. They are read as they arrive, and may take long.
 pub(super) fn takes_files(method: &Method, path: &str) -> bool {
     let Some(path) = path.strip_prefix(API) else {

@@ -140,7 +140,7 @@ pub async fn run<S>(
                         response.map(|body| answers.answer(body))
                     });
                 let connection = builder
-                    .serve_connection(io, TowerToHyperService::new(service))
+                    .serve_connection_with_upgrades(io, TowerToHyperService::new(service))
                     .into_owned();
                 let served = cut.run_until_cancelled(watcher.watch(connection)).await;
                 if let Some(Err(error)) = served {

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::api::{self, Domains, health};
 use crate::auth::{self, Auth};
+use crate::chat::{self, Chat};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::consume::Consumers;
@@ -29,7 +30,7 @@ use crate::mail::Mailer;
 use crate::media::{self, Media};
 use crate::notifications::{self, Notifications};
 use crate::posts::{self, Posts};
-use crate::realtime;
+use crate::realtime::Realtime;
 use crate::store::{self, ReadTx, Registry, Store};
 use crate::tasks::Tasks;
 use crate::users::{self, Users};
@@ -71,6 +72,7 @@ pub fn registry() -> Registry {
     auth::register(&mut registry);
     media::register(&mut registry);
     posts::register(&mut registry);
+    chat::register(&mut registry);
     notifications::register(&mut registry);
     registry
 }
@@ -120,11 +122,24 @@ impl App {
         log.start(&store, &tasks);
         consumers.start(notifications.clone());
         notifications.start(&tasks);
+        let stopping = CancellationToken::new();
+        let chat = Chat::new(store.clone(), ids.clone(), &config.chat);
+        let realtime = Realtime::start(
+            &store,
+            chat.clone(),
+            auth.clone(),
+            limits.clone(),
+            clock.clone(),
+            &config,
+            &tasks,
+            stopping.clone(),
+        );
         let domains = Domains {
             auth: auth.clone(),
             users: Users::new(store.clone(), ids.clone(), media.clone()),
             posts: Posts::new(store.clone(), ids, media.clone()),
             media: media.clone(),
+            chat,
             notifications,
             log: log.clone(),
             consumers: consumers.clone(),
@@ -143,7 +158,6 @@ impl App {
         let setup_link = auth
             .setup_token()
             .map(|token| format!("{}/setup?token={token}", public_url(&config, address)));
-        let stopping = CancellationToken::new();
         keep_house(
             &tasks,
             store.clone(),
@@ -158,7 +172,7 @@ impl App {
         let routes =
             api::routes(domains)
             .merge(health::routes(health, config.metrics.listen.is_none()))
-            .merge(realtime::routes(&config.realtime, &tasks));
+            .merge(realtime.routes());
         let signer = media.signer().clone();
         let edge = Edge::new(&config, auth, clock, limits, signer, tasks.clone());
         let service = edge.around(routes);
@@ -270,7 +284,8 @@ fn newest_id(tx: &ReadTx<'_>) -> Result<i64, Error> {
              (SELECT coalesce(max(id), 0) FROM users), (SELECT coalesce(max(id), 0) FROM sessions),
              (SELECT coalesce(max(id), 0) FROM follows), (SELECT coalesce(max(id), 0) FROM posts),
              (SELECT coalesce(max(id), 0) FROM comments), (SELECT coalesce(max(id), 0) FROM reactions),
-             (SELECT coalesce(max(id), 0) FROM comment_likes), (SELECT coalesce(max(id), 0) FROM media)
+             (SELECT coalesce(max(id), 0) FROM comment_likes), (SELECT coalesce(max(id), 0) FROM media),
+             (SELECT coalesce(max(id), 0) FROM rooms), (SELECT coalesce(max(id), 0) FROM messages)
          )",
         [],
         |row| row.get(0),

@@ -103,6 +103,12 @@ codes! {
     MalformedRequest = Invalid, "malformed_request", "This request could not be read.";
     /// A post needs text or media.
     EmptyPost = Invalid, "empty_post", "A post needs a text or a picture.";
+    /// A message needs a text.
+    EmptyMessage = Invalid, "empty_message", "A message needs a text.";
+    /// The server knows no event of that name.
+    UnknownEvent = Invalid, "unknown_event", "The server does not know this event.";
+    /// A file came where a text belongs.
+    UnexpectedFile = Invalid, "unexpected_file", "Files do not come this way: upload them first.";
     /// An update that changes nothing.
     NothingToChange = Invalid, "nothing_to_change", "There is nothing to change in this request.";
     /// One cannot follow oneself.
@@ -123,6 +129,8 @@ codes! {
     InvalidSignature = Forbidden, "invalid_signature", "This address is not valid any more. Please load the page again.";
     /// The caller may not do this.
     Forbidden = Forbidden, "forbidden", "You may not do this.";
+    /// The two do not follow each other, or one of them wants no messages of the other's.
+    CannotMessage = Forbidden, "cannot_message", "You can only write to people who follow you, and whom you follow.";
     /// The account is suspended.
     AccountSuspended = Forbidden, "account_suspended", "This account is suspended.";
     /// There is nothing at this address, or it is not for the caller to know.
@@ -139,12 +147,26 @@ codes! {
     MediaNotFound = NotFound, "media_not_found", "This picture or video is not here.";
     /// No such upload, or it is over.
     UploadNotFound = NotFound, "upload_not_found", "This upload is not here, or it is over.";
+    /// No such room, or not for the caller.
+    RoomNotFound = NotFound, "room_not_found", "This room is not here.";
+    /// No such message, or not in a room where the caller may read.
+    MessageNotFound = NotFound, "message_not_found", "This message is not here.";
     /// No such session of the caller's.
     SessionNotFound = NotFound, "session_not_found", "This session is not here.";
     /// No consumer of that name.
     ConsumerNotFound = NotFound, "consumer_not_found", "There is no consumer of that name.";
     /// The path exists, but not for this method; `Allow` lists those that do.
     MethodNotAllowed = MethodNotAllowed, "method_not_allowed", "This address does not take that method.";
+    /// The caller is not in this room.
+    NotInRoom = Conflict, "not_in_room", "You are not in this room.";
+    /// The caller has left as many reactions on this message as one may.
+    TooManyReactions = Conflict, "too_many_reactions", "You have left enough reactions here.";
+    /// The caller is connected as often as one may be.
+    TooManyConnections = Conflict, "too_many_connections", "You are connected too many times at once.";
+    /// The caller is in as many rooms as one connection may be.
+    TooManyRooms = Conflict, "too_many_rooms", "You are in too many rooms at once.";
+    /// The client does not read what it is sent; it was disconnected, and finds what it missed when it comes back.
+    TooSlow = Unavailable, "too_slow", "Your connection could not keep up.";
     /// What is to be removed is in use: in a post, or in a profile.
     MediaInUse = Conflict, "media_in_use", "This is in use. Please remove the post, or change the profile, instead.";
     /// The `Upload-Offset` is not where the upload ends.

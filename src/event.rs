@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::id::{CommentId, FollowId, MediaId, PostId, ReactionId, SessionId, UserId};
+use crate::id::{CommentId, FollowId, MediaId, PostId, ReactionId, RoomId, SessionId, UserId};
 
 /// A stream of the event log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +59,33 @@ pub enum UserStatus {
     Suspended,
     /// Gone for good.
     Deleted,
+}
+
+/// Something to show at once to those who look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    /// Who is shown it.
+    pub audience: Audience,
+    /// Its name for clients.
+    pub name: String,
+    /// The place among a room's messages, where it is one: nobody is shown a place twice.
+    pub number: Option<u64>,
+    /// JSON, as clients get it.
+    pub payload: String,
+}
+
+/// Who is shown something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Audience {
+    /// All who are in a room.
+    Room(RoomId),
+    /// One person, wherever they are not in that room.
+    PersonOutside {
+        /// Who.
+        user_id: UserId,
+        /// Which room.
+        room_id: RoomId,
+    },
 }
 
 /// Something that happened and is now true.
@@ -200,6 +227,9 @@ pub enum Event {
     /// What is said of an upload, or who may see it, changed, or it is gone. A signal alone, as well.
     #[serde(rename = "media.changed", rename_all = "camelCase")]
     MediaChanged { media_id: MediaId },
+    /// Something to show at once. A signal alone: the rows say the same.
+    #[serde(rename = "live")]
+    Live(Live),
     /// Somebody's password was replaced.
     #[serde(rename = "password.changed", rename_all = "camelCase")]
     PasswordChanged { user_id: UserId },
@@ -245,6 +275,7 @@ impl Event {
             | Self::SessionEnded { .. }
             | Self::SessionsEnded { .. }
             | Self::MediaChanged { .. }
+            | Self::Live(_)
             | Self::PasswordChanged { .. }
             | Self::EmailVerified { .. }
             | Self::NotificationsMarked { .. }
@@ -280,6 +311,9 @@ impl Event {
             | Self::NotificationsMarked { user_id, .. }
             | Self::NotificationsAllMarked { user_id, .. } => user_id.get(),
             Self::MediaChanged { media_id } => media_id.get(),
+            Self::Live(live) => match live.audience {
+                Audience::Room(room_id) | Audience::PersonOutside { room_id, .. } => room_id.get(),
+            },
         }
     }
 }

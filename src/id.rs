@@ -124,6 +124,10 @@ ids! {
     MediaId;
     /// A log-in that has not ended.
     SessionId;
+    /// A chat room, or a conversation of two.
+    RoomId;
+    /// A chat message.
+    MessageId;
 }
 
 /// Makes ids that grow, even when the clock steps back; over a restart, see [`skip_past`](Self::skip_past).

@@ -72,6 +72,7 @@ pub mod api;
 pub mod app;
 pub mod auth;
 pub mod blobs;
+pub mod chat;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -5,6 +5,7 @@
 
 mod admin;
 mod auth;
+mod chat;
 mod comments;
 mod events;
 pub mod health;
@@ -25,6 +26,7 @@ use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::auth::Auth;
+use crate::chat::Chat;
 use crate::consume::Consumers;
 use crate::eventlog::EventLog;
 use crate::gateway::Limits;
@@ -43,6 +45,7 @@ pub struct Domains {
     pub users: Users,
     pub posts: Posts,
     pub media: Media,
+    pub chat: Chat,
     pub notifications: Notifications,
     pub log: EventLog,
     pub consumers: Consumers,
@@ -67,6 +70,7 @@ taken_by_handlers! {
     users: Users,
     posts: Posts,
     media: Media,
+    chat: Chat,
     notifications: Notifications,
     log: EventLog,
     consumers: Consumers,
@@ -109,6 +113,7 @@ fn described() -> OpenApiRouter<SharedDomains> {
         .merge(comments::routes())
         .merge(media::routes())
         .merge(tus::routes())
+        .merge(chat::routes())
         .merge(notifications::routes())
         .merge(admin::routes())
         .merge(events::routes())

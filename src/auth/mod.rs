@@ -366,6 +366,12 @@ impl Auth {
         Ok((claims, actor))
     }
 
+    /// Whether a session stands.
+    pub fn is_live(&self, session: SessionId) -> bool {
+        let now = self.shared.ids.now();
+        self.shared.sessions.find(session, now).is_some()
+    }
+
     /// One's own account.
     pub async fn account(&self, actor: &Actor) -> Result<Account> {
         let id = actor.user_id;

@@ -42,6 +42,8 @@ pub struct Config {
     pub s3: S3,
     /// See [`Notifications`].
     pub notifications: Notifications,
+    /// See [`Chat`].
+    pub chat: Chat,
     /// See [`Realtime`].
     pub realtime: Realtime,
     /// See [`Limits`].
@@ -64,6 +66,7 @@ impl Default for Config {
             media: Media::default(),
             s3: S3::default(),
             notifications: Notifications::default(),
+            chat: Chat::default(),
             realtime: Realtime::default(),
             limits: Limits::default(),
             log: Log::default(),
@@ -83,6 +86,7 @@ impl Config {
         ("media", Media::KEYS),
         ("s3", S3::KEYS),
         ("notifications", Notifications::KEYS),
+        ("chat", Chat::KEYS),
         ("realtime", Realtime::KEYS),
         ("limits", Limits::KEYS),
         ("log", Log::KEYS),
@@ -307,6 +311,14 @@ section! {
 }
 
 section! {
+    /// Chat.
+    Chat {
+        /// Whether joining a room that is not there makes it, open to everybody.
+        opens_rooms: bool = true;
+    }
+}
+
+section! {
     /// Sockets: Socket.IO, for chat and what else happens while one looks.
     Realtime {
         /// How often a client is asked whether it is still there, in milliseconds.
@@ -323,6 +335,10 @@ section! {
         queue_kib: u32 = 1_024;
         /// Connections at once; further ones are answered 503.
         max_sessions: u32 = 50_000;
+        /// Events that one connection may send in a row.
+        events_burst: u32 = 120;
+        /// Events that it may send a minute, in the long run.
+        events_per_minute: u32 = 1_200;
         /// Answers as the official test suites of Engine.IO and Socket.IO expect it, instead of serving people. Nobody is asked who they are, so only on the loopback interface.
         protocol_test_profile: bool = false;
     }

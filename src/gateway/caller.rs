@@ -25,6 +25,11 @@ pub(super) fn identify(auth: &Auth, headers: &HeaderMap) -> Result<(Arc<Claims>,
     auth.authenticate(token)
 }
 
+/// A token as it stands, or behind its scheme.
+pub fn bearer_token(text: &str) -> &str {
+    text.split_ascii_whitespace().last().unwrap_or_default()
+}
+
 /// A person with a valid session; without one the request is answered 401.
 #[derive(Clone, Debug)]
 pub struct Caller {

@@ -1,6 +1,7 @@
 //! How a refusal looks on the wire: one shape, made in one place.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
@@ -23,6 +24,9 @@ pub struct ErrorBody {
     /// The same for a person.
     #[schema(example = "This post is not here.")]
     message: String,
+    /// The same again, where clients of chat and of the feed look for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
     /// The fields that broke their rules.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldErrorBody>,
@@ -66,6 +70,24 @@ pub fn status(kind: Kind) -> StatusCode {
     }
 }
 
+/// An error that was answered, for who has to say it in another form.
+#[derive(Clone)]
+struct Told(Arc<Error>);
+
+/// Says an error once more as `error`, as the clients of chat and of the feed expect it (contract, section 7).
+pub(super) fn repeat_as_error(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let Some(Told(error)) = parts.extensions.remove::<Told>() else {
+        return Response::from_parts(parts, body);
+    };
+    let body = ErrorBody {
+        error: Some(error.message().to_owned()),
+        ..ErrorBody::from(&*error)
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Json(body).into_response().into_body())
+}
+
 impl From<&Error> for ErrorBody {
     fn from(error: &Error) -> Self {
         let fields = error.fields().iter().map(|field| FieldErrorBody {
@@ -77,6 +99,7 @@ impl From<&Error> for ErrorBody {
             success: false,
             code: error.code().as_str(),
             message: error.message().to_owned(),
+            error: None,
             errors: fields.collect(),
         }
     }
@@ -105,6 +128,7 @@ impl IntoResponse for Error {
         if self.kind() == Kind::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.extensions_mut().insert(Told(Arc::new(self)));
         response
     }
 }

@@ -96,6 +96,14 @@ impl Limits {
         checked
     }
 
+    /// Counts a change that comes another way than by a request.
+    pub fn check_writes(&self, actor: UserId) -> Result<(), Error> {
+        let Some(all) = &self.buckets else {
+            return Ok(());
+        };
+        look(&all.writes, &actor, "writes").refusal.map_or(Ok(()), Err)
+    }
+
     /// Counts a log-in against the name that is tried.
     pub fn check_identifier(&self, identifier: &str) -> Result<(), Error> {
         let Some(all) = &self.buckets else {

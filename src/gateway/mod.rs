@@ -53,7 +53,7 @@ use crate::error::{Code, Error};
 use crate::links::{Links, Signer};
 use crate::tasks::Tasks;
 
-pub use caller::{Admin, Caller};
+pub use caller::{Admin, Caller, bearer_token};
 pub use error::{ErrorBody, FieldErrorBody, status};
 pub use extract::{Body, BodyLimits, MAX_FORM_FIELDS, OneOrMany, Path, Query, patch};
 pub use form::{Form, is_form};
@@ -249,6 +249,7 @@ impl Edge {
         let ip = real_ip::of(peer, request.headers(), &shared.trusted_proxies);
         request.extensions_mut().insert(ClientIp(ip));
         let origin = request.headers().get(header::ORIGIN).cloned();
+        let repeats_errors = paths::repeats_errors(request.uri().path());
         let mut response = if request.method() != Method::OPTIONS {
             self.admit(request, next, ip).await
         } else if cors::is_preflight(&request) {
@@ -257,6 +258,9 @@ impl Edge {
             let is_api = paths::is_api(request.uri().path());
             cors::options(next.run(request).await, is_api)
         };
+        if repeats_errors {
+            response = error::repeat_as_error(response);
+        }
         shared.cors.apply(origin.as_ref(), response.headers_mut());
         secure(&mut response);
         response

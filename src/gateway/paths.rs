@@ -25,6 +25,12 @@ pub(super) fn is_socket(path: &str) -> bool {
     matches!(path, "/socket.io" | "/chat/socket.io" | "/engine.io")
 }
 
+/// Whether clients of a route look for the text of an error as `error`.
+pub(super) fn repeats_errors(path: &str) -> bool {
+    path.strip_prefix(API)
+        .is_some_and(|path| path.starts_with("/chat/") || path.starts_with("/feed"))
+}
+
 /// Whether a route takes files. They are read as they arrive, and may take long.
 pub(super) fn takes_files(method: &Method, path: &str) -> bool {
     let Some(path) = path.strip_prefix(API) else {

@@ -183,7 +183,8 @@ pub(super) fn effect(event: Event, at: Timestamp) -> Effect {
         | Event::SessionStarted { .. }
         | Event::SessionEnded { .. }
         | Event::SessionsEnded { .. }
-        | Event::MediaChanged { .. } => Effect::None,
+        | Event::MediaChanged { .. }
+        | Event::Live(_) => Effect::None,
     }
 }
 

@@ -1,0 +1,453 @@
+//! Chat without a socket (contract, sections 7 and 13).
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::paging::PageQuery;
+use super::{Done, SharedDomains};
+use crate::chat::{Chat, Conversation, Message, MessageDraft, RoomKey, Span};
+use crate::error::{Code, Error, Result};
+use crate::gateway::{Body, Caller, ErrorBody, Path, Query};
+use crate::id::{MessageId, UserId};
+
+/// Messages that one answer holds when the client does not say.
+const USUAL: u32 = 50;
+
+pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
+    OpenApiRouter::new()
+        .routes(routes!(health))
+        .routes(routes!(history))
+        .routes(routes!(send))
+        .routes(routes!(people))
+        .routes(routes!(chatable))
+        .routes(routes!(chatable_of))
+        .routes(routes!(conversations))
+        .routes(routes!(unread_count))
+        .routes(routes!(mark_read))
+        .routes(routes!(edit, delete))
+        .routes(routes!(react, unreact))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct HealthReply {
+    #[schema(example = "ok")]
+    status: &'static str,
+    #[schema(example = "chat-service")]
+    service: &'static str,
+    /// The original's word for where what passes is kept.
+    #[schema(example = "ready")]
+    redis: &'static str,
+    /// What carries events from one connection to the others.
+    #[schema(example = "in-process")]
+    socket_adapter: &'static str,
+}
+
+/// Whether chat works
+#[utoipa::path(
+    get, path = "/api/v1/chat/health", tag = "chat",
+    responses((status = 200, description = "It does.", body = HealthReply))
+)]
+async fn health() -> Json<HealthReply> {
+    Json(HealthReply {
+        status: "ok",
+        service: "chat-service",
+        redis: "ready",
+        socket_adapter: "in-process",
+    })
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct HistoryQuery {
+    /// Messages wanted, from 1; more than 100 count as 100.
+    #[param(value_type = Option<u32>, minimum = 1)]
+    limit: Option<String>,
+    /// Only those before this number; `next_cursor` of the page before.
+    #[param(value_type = Option<u64>, minimum = 1)]
+    cursor: Option<String>,
+    /// Only those after this number.
+    #[param(value_type = Option<u64>)]
+    after: Option<String>,
+    /// Those around this message, by its id.
+    #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,18}$")]
+    around: Option<String>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct HistoryReply {
+    #[schema(example = true)]
+    success: bool,
+    /// Oldest first.
+    messages: Vec<Message>,
+    /// Where the older ones are; null when there are none.
+    #[schema(required)]
+    next_cursor: Option<String>,
+    /// After which number the newer ones are; null when there are none.
+    #[schema(required)]
+    newer_after: Option<String>,
+}
+
+impl HistoryQuery {
+    fn span(&self) -> Result<Span> {
+        let bad = || Error::new(Code::InvalidQuery);
+        let number = |text: &str| text.parse::<u64>().map_err(|_no_number| bad());
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        match (given(&self.cursor), given(&self.after), given(&self.around)) {
+            (None, None, None) => Ok(Span::Latest),
+            (Some(before), None, None) => Ok(Span::Before(number(&before)?)),
+            (None, Some(after), None) => Ok(Span::After(number(&after)?)),
+            (None, None, Some(id)) => Ok(Span::Around(id.parse().map_err(|_no_id| bad())?)),
+            _ => Err(bad().with_message("Only one of cursor, after and around can be meant.")),
+        }
+    }
+
+    fn limit(&self) -> Result<u32> {
+        let Some(text) = &self.limit else {
+            return Ok(USUAL);
+        };
+        let limit: u64 = text.parse().map_err(|_no_number| Code::InvalidQuery)?;
+        if limit == 0 {
+            return Err(Error::new(Code::InvalidQuery));
+        }
+        Ok(u32::try_from(limit).unwrap_or(u32::MAX))
+    }
+}
+
+/// What was said in a room
+#[utoipa::path(
+    get, path = "/api/v1/chat/{roomId}/history", tag = "chat", security(("token" = [])),
+    params(("roomId" = String, Path, description = "The room's name; of two people, their ids joined by `_`."), HistoryQuery),
+    responses(
+        (status = 200, description = "A part of it, oldest first.", body = HistoryReply),
+        (status = 403, description = "`forbidden`: other people's conversation.", body = ErrorBody),
+    )
+)]
+async fn history(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Path(room): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Json<HistoryReply>> {
+    let key = RoomKey::parse(&room)?;
+    let history = chat
+        .history(caller.id(), key, query.span()?, query.limit()?)
+        .await?;
+    let number = |message: Option<&Message>| message.map(|message| message.number.to_string());
+    Ok(Json(HistoryReply {
+        success: true,
+        next_cursor: number(history.messages.first().filter(|_| history.has_older)),
+        newer_after: number(history.messages.last().filter(|_| history.has_newer)),
+        messages: history.messages,
+    }))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct MessageBody {
+    /// 1 to 10,000 characters.
+    #[schema(min_length = 1, max_length = 10_000, example = "Hello!")]
+    #[serde(alias = "content")]
+    message: String,
+    /// A person to whom it is meant: it is refused where they may not be written to.
+    target_user_id: Option<UserId>,
+    /// The client's own name for it, so that sending it again is the same message: printable ASCII.
+    #[serde(rename = "client_id", alias = "clientId")]
+    #[schema(max_length = 64, pattern = "^[!-~]+$")]
+    client_id: Option<String>,
+    /// The message that it answers.
+    reply_to: Option<MessageId>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct MessageReply {
+    #[schema(example = true)]
+    success: bool,
+    message: &'static str,
+    data: Message,
+}
+
+fn reply(message: &'static str, data: Message) -> Json<MessageReply> {
+    Json(MessageReply {
+        success: true,
+        message,
+        data,
+    })
+}
+
+/// Say something in a room
+///
+/// Everybody who is there sees it at once. The sender is the caller, whatever the body says.
+#[utoipa::path(
+    post, path = "/api/v1/chat/{roomId}/message", tag = "chat", security(("token" = [])),
+    params(("roomId" = String, Path)), request_body = MessageBody,
+    responses(
+        (status = 200, description = "The message.", body = MessageReply),
+        (status = 403, description = "`forbidden`, `cannot_message`.", body = ErrorBody),
+    )
+)]
+async fn send(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Path(room): Path<String>,
+    Body(body): Body<MessageBody>,
+) -> Result<Json<MessageReply>> {
+    let key = RoomKey::parse(&room)?;
+    let draft = MessageDraft {
+        text: body.message,
+        client_id: body.client_id,
+        reply_to: body.reply_to,
+        target: body.target_user_id,
+    };
+    let data = chat.send(&caller.actor, key, draft).await?;
+    Ok(reply("Sent.", data))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PeopleReply {
+    #[schema(example = true)]
+    success: bool,
+    room_id: String,
+    user_count: usize,
+    /// Who looks at the room just now.
+    users: Vec<UserId>,
+}
+
+/// Who is in a room just now
+#[utoipa::path(
+    get, path = "/api/v1/chat/{roomId}/users", tag = "chat", security(("token" = [])),
+    params(("roomId" = String, Path)),
+    responses(
+        (status = 200, description = "Their ids.", body = PeopleReply),
+        (status = 403, description = "`forbidden`: other people's conversation.", body = ErrorBody),
+    )
+)]
+async fn people(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Path(room): Path<String>,
+) -> Result<Json<PeopleReply>> {
+    let key = RoomKey::parse(&room)?;
+    let users = match chat.get(caller.id(), key.clone()).await {
+        Ok(room) => chat.presence().people(room.id),
+        // Nobody is where nothing has begun.
+        Err(error) if error.code() == Code::RoomNotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(Json(PeopleReply {
+        success: true,
+        room_id: key.as_text(),
+        user_count: users.len(),
+        users,
+    }))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ChatableReply {
+    #[schema(example = true)]
+    success: bool,
+    user_id: UserId,
+    chatable_users: Vec<UserId>,
+    count: usize,
+}
+
+async fn find_chatable(chat: &Chat, caller: &Caller) -> Result<Json<ChatableReply>> {
+    let chatable_users = chat.chatable(caller.id()).await?;
+    Ok(Json(ChatableReply {
+        success: true,
+        user_id: caller.id(),
+        count: chatable_users.len(),
+        chatable_users,
+    }))
+}
+
+/// Whom one may write to
+#[utoipa::path(
+    get, path = "/api/v1/chat/chatable-users", tag = "chat", security(("token" = [])),
+    responses((status = 200, description = "Up to 100 ids.", body = ChatableReply))
+)]
+async fn chatable(State(chat): State<Chat>, caller: Caller) -> Result<Json<ChatableReply>> {
+    find_chatable(&chat, &caller).await
+}
+
+/// Whom one may write to, under another name of the original's
+#[utoipa::path(
+    get, path = "/api/v1/chat/chatable-users/{userId}", tag = "chat", security(("token" = [])),
+    params(("userId" = UserId, Path, description = "Oneself.")),
+    responses(
+        (status = 200, description = "Up to 100 ids.", body = ChatableReply),
+        (status = 403, description = "`forbidden`: somebody else.", body = ErrorBody),
+    )
+)]
+async fn chatable_of(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Path(id): Path<UserId>,
+) -> Result<Json<ChatableReply>> {
+    if id != caller.id() {
+        return Err(Error::new(Code::Forbidden));
+    }
+    find_chatable(&chat, &caller).await
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct ConversationsReply {
+    #[schema(example = true)]
+    success: bool,
+    conversations: Vec<Conversation>,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// One's conversations, the latest first
+#[utoipa::path(
+    get, path = "/api/v1/chat/conversations", tag = "chat", security(("token" = [])),
+    params(PageQuery),
+    responses((status = 200, description = "One page of them.", body = ConversationsReply))
+)]
+async fn conversations(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<ConversationsReply>> {
+    let slice = chat
+        .conversations(caller.id(), page.parse_with(USUAL)?)
+        .await?;
+    Ok(Json(ConversationsReply {
+        success: true,
+        next_cursor: slice.next_cursor(),
+        conversations: slice.items,
+    }))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct UnreadReply {
+    #[schema(example = true)]
+    success: bool,
+    /// Counted up to a thousand.
+    unread_count: u64,
+}
+
+/// How many messages one has not read
+#[utoipa::path(
+    get, path = "/api/v1/chat/unread-count", tag = "chat", security(("token" = [])),
+    responses((status = 200, description = "In all conversations together.", body = UnreadReply))
+)]
+async fn unread_count(State(chat): State<Chat>, caller: Caller) -> Result<Json<UnreadReply>> {
+    Ok(Json(UnreadReply {
+        success: true,
+        unread_count: chat.unread_total(caller.id()).await?,
+    }))
+}
+
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+struct ReadBody {
+    /// The number of the last message that was read; without it, all are.
+    number: Option<u64>,
+}
+
+/// Mark a room as read
+#[utoipa::path(
+    post, path = "/api/v1/chat/conversations/{roomId}/read", tag = "chat", security(("token" = [])),
+    params(("roomId" = String, Path)), request_body = ReadBody,
+    responses((status = 200, description = "Done.", body = Done))
+)]
+async fn mark_read(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Path(room): Path<String>,
+    Body(body): Body<ReadBody>,
+) -> Result<Json<Done>> {
+    let key = RoomKey::parse(&room)?;
+    chat.mark_read(&caller.actor, key, body.number).await?;
+    Ok(Done::new("Read."))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+struct EditBody {
+    /// 1 to 10,000 characters.
+    #[schema(min_length = 1, max_length = 10_000, example = "Hello, all!")]
+    #[serde(alias = "content")]
+    message: String,
+}
+
+/// Change what one said
+#[utoipa::path(
+    patch, path = "/api/v1/chat/messages/{messageId}", tag = "chat", security(("token" = [])),
+    params(("messageId" = MessageId, Path)), request_body = EditBody,
+    responses(
+        (status = 200, description = "The message as it is now.", body = MessageReply),
+        (status = 403, description = "`forbidden`: somebody else's.", body = ErrorBody),
+    )
+)]
+async fn edit(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Path(id): Path<MessageId>,
+    Body(body): Body<EditBody>,
+) -> Result<Json<MessageReply>> {
+    Ok(reply("Changed.", chat.edit(&caller.actor, id, &body.message).await?))
+}
+
+/// Take a message back
+///
+/// For everybody. It keeps its place, without its text.
+#[utoipa::path(
+    delete, path = "/api/v1/chat/messages/{messageId}", tag = "chat", security(("token" = [])),
+    params(("messageId" = MessageId, Path)),
+    responses(
+        (status = 200, description = "What is left of it.", body = MessageReply),
+        (status = 403, description = "`forbidden`: somebody else's.", body = ErrorBody),
+    )
+)]
+async fn delete(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Path(id): Path<MessageId>,
+) -> Result<Json<MessageReply>> {
+    Ok(reply("Removed.", chat.delete(&caller.actor, id).await?))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+struct EmojiBody {
+    /// One emoji.
+    #[schema(min_length = 1, max_length = 64, example = "👍")]
+    emoji: String,
+}
+
+/// React to a message
+#[utoipa::path(
+    post, path = "/api/v1/chat/messages/{messageId}/reactions", tag = "chat", security(("token" = [])),
+    params(("messageId" = MessageId, Path)), request_body = EmojiBody,
+    responses((status = 200, description = "The message with all reactions.", body = MessageReply))
+)]
+async fn react(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Path(id): Path<MessageId>,
+    Body(body): Body<EmojiBody>,
+) -> Result<Json<MessageReply>> {
+    let data = chat.react(&caller.actor, id, &body.emoji, true).await?;
+    Ok(reply("Added.", data))
+}
+
+/// Take a reaction back
+#[utoipa::path(
+    delete, path = "/api/v1/chat/messages/{messageId}/reactions", tag = "chat", security(("token" = [])),
+    params(("messageId" = MessageId, Path)), request_body = EmojiBody,
+    responses((status = 200, description = "The message with the reactions that are left.", body = MessageReply))
+)]
+async fn unreact(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Path(id): Path<MessageId>,
+    Body(body): Body<EmojiBody>,
+) -> Result<Json<MessageReply>> {
+    let data = chat.react(&caller.actor, id, &body.emoji, false).await?;
+    Ok(reply("Removed.", data))
+}

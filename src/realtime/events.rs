@@ -1,0 +1,299 @@
+//! The events that clients send (contract, sections 7 and 13), each with its payload and its answer.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Shared;
+use super::hub::Change;
+use super::packet::Event;
+use super::people::Guest;
+use crate::chat::{Message, MessageDraft, RoomKey, Span};
+use crate::error::{Code, Error, Result};
+use crate::id::{MessageId, UserId};
+
+/// Messages that come with joining a room, as in the original.
+const ON_JOINING: u32 = 50;
+/// Messages that are read at once for somebody who comes back, and how many of these: what is beyond is asked for.
+const PAGE: u32 = 100;
+const MAX_PAGES: usize = 10;
+/// People who are named to somebody who joins a room.
+const MAX_NAMED: usize = 1_000;
+
+/// Which room: the original's name for it, or the one of its conversations.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Where {
+    #[serde(alias = "conversationId")]
+    room_id: String,
+    target_user_id: Option<UserId>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Join {
+    #[serde(flatten)]
+    place: Where,
+    /// The id, or the number, of the last message that the client has: it gets those after it.
+    last_seen: Option<LastSeen>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum LastSeen {
+    Number(u64),
+    Id(MessageId),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Send {
+    #[serde(flatten)]
+    place: Where,
+    #[serde(alias = "content")]
+    message: String,
+    #[serde(rename = "client_id", alias = "clientId", alias = "tempId")]
+    client_id: Option<String>,
+    reply_to: Option<MessageId>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Typing {
+    #[serde(flatten)]
+    place: Where,
+    is_typing: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OneMessage {
+    message_id: MessageId,
+    message: Option<String>,
+    emoji: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadUpTo {
+    #[serde(flatten)]
+    place: Where,
+    number: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct More {
+    #[serde(flatten)]
+    place: Where,
+    before: Option<u64>,
+    after: Option<u64>,
+    around: Option<MessageId>,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Joined<'a> {
+    room_id: &'a str,
+    last_number: u64,
+    /// Whether there is more after what came than one answer holds: to be asked for.
+    has_newer: bool,
+}
+
+/// Does what an event wants; returns the data of the answer, as JSON.
+pub(super) async fn handle(shared: &Arc<Shared>, guest: &Arc<Guest>, event: &Event) -> Result<String> {
+    if !event.attachments.is_empty() {
+        return Err(Error::new(Code::UnexpectedFile));
+    }
+    match event.name.as_str() {
+        "join_room" | "join_conversation" => join(shared, guest, read(event)?).await,
+        "leave_room" | "leave_conversation" => leave(shared, guest, read(event)?).await,
+        "send_message" => send(shared, guest, read(event)?).await,
+        "typing" => typing(shared, guest, read(event)?).await,
+        "edit_message" => {
+            let OneMessage { message_id, message, .. } = read(event)?;
+            shared.check_writes(guest)?;
+            let text = message.ok_or_else(|| missing("message"))?;
+            to_json(&shared.chat.edit(guest.actor(), message_id, &text).await?)
+        }
+        "delete_message" => {
+            let OneMessage { message_id, .. } = read(event)?;
+            shared.check_writes(guest)?;
+            to_json(&shared.chat.delete(guest.actor(), message_id).await?)
+        }
+        "add_reaction" | "remove_reaction" => {
+            let OneMessage { message_id, emoji, .. } = read(event)?;
+            shared.check_writes(guest)?;
+            let emoji = emoji.ok_or_else(|| missing("emoji"))?;
+            let wants = event.name == "add_reaction";
+            let message = shared.chat.react(guest.actor(), message_id, &emoji, wants);
+            to_json(&message.await?)
+        }
+        "mark_as_read" => {
+            let ReadUpTo { place, number } = read(event)?;
+            let key = RoomKey::parse(&place.room_id)?;
+            shared.chat.mark_read(guest.actor(), key, number).await?;
+            Ok("{}".to_owned())
+        }
+        "load_more_messages" | "get_history" => more(shared, guest, read(event)?).await,
+        _ => Err(Error::new(Code::UnknownEvent)),
+    }
+}
+
+/// The payload: the first argument.
+fn read<T: DeserializeOwned>(event: &Event) -> Result<T> {
+    let json = event.arguments.first().map_or("null", String::as_str);
+    serde_json::from_str(json).map_err(|error| {
+        Error::new(Code::InvalidBody)
+            .with_message(format!("The payload of {} could not be read: {error}", event.name))
+            .with_source(error)
+    })
+}
+
+fn missing(field: &'static str) -> Error {
+    Error::invalid_field(field, "required", format!("{field} is missing."))
+}
+
+fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(Error::internal)
+}
+
+async fn join(shared: &Shared, guest: &Arc<Guest>, join: Join) -> Result<String> {
+    let key = RoomKey::parse(&join.place.room_id)?;
+    let room = shared
+        .chat
+        .join(guest.actor(), key.clone(), join.place.target_user_id)
+        .await?;
+    let user = guest.user_id();
+    let history = |span, limit| shared.chat.history(user, key.clone(), span, limit);
+    // Before anything is shown: a message that is not here is a mistake of the client's.
+    let since = match join.last_seen {
+        None => None,
+        Some(LastSeen::Number(number)) => Some(number),
+        Some(LastSeen::Id(id)) => {
+            let around = history(Span::Around(id), 1).await?;
+            let found = around.messages.iter().find(|message| message.id == id);
+            found.map(|message| message.number)
+        }
+    };
+    guest.add_room(room.id)?;
+    if shared.hub.enter(guest, &room, since.unwrap_or(0)) == Change::Person {
+        shared.tell_presence("user_joined", guest, room.id, &room.key);
+    }
+    let mut has_newer = false;
+    let mut shown = since.unwrap_or(0);
+    let first = match since {
+        None => history(Span::Latest, ON_JOINING).await?.messages,
+        Some(number) => {
+            let mut missed = Vec::new();
+            for _ in 0..MAX_PAGES {
+                let page = history(Span::After(shown.max(number)), PAGE).await?;
+                shown = page.messages.last().map_or(shown, |last| last.number);
+                missed.extend(page.messages);
+                has_newer = page.has_newer;
+                if !has_newer {
+                    break;
+                }
+            }
+            missed
+        }
+    };
+    shown = first.last().map_or(shown, |last| last.number);
+    guest.tell("message_history", &to_json(&first)?);
+    let mut named = shared.chat.presence().people(room.id);
+    named.truncate(MAX_NAMED);
+    guest.tell("room_users", &to_json(&named)?);
+    // With more than fits there is no end to catch up with: what comes is shown, and the gap is asked for.
+    if has_newer {
+        shown = room.last_number.max(shown);
+    }
+    while !shared.hub.catch_up(guest, room.id, shown) {
+        let page = history(Span::After(shown), PAGE).await?;
+        for message in &page.messages {
+            shown = message.number;
+            show(guest, message)?;
+        }
+    }
+    to_json(&Joined {
+        room_id: &room.key,
+        last_number: shown,
+        has_newer,
+    })
+}
+
+/// Shows a message to one connection, as if it came just now.
+fn show(guest: &Guest, message: &Message) -> Result<()> {
+    let payload = to_json(message)?;
+    let mut shown = super::hub::Shown::new("new_message", &payload);
+    if guest.show(&mut shown) == Err(super::engine::SendError::Full) {
+        guest.give_up();
+    }
+    Ok(())
+}
+
+async fn leave(shared: &Shared, guest: &Arc<Guest>, place: Where) -> Result<String> {
+    let key = RoomKey::parse(&place.room_id)?;
+    let room = shared.chat.get(guest.user_id(), key).await?;
+    let change = shared.hub.leave(guest, room.id).ok_or(Code::NotInRoom)?;
+    guest.drop_room(room.id);
+    if change == Change::Person {
+        shared.tell_presence("user_left", guest, room.id, &room.key);
+    }
+    Ok("{}".to_owned())
+}
+
+async fn send(shared: &Shared, guest: &Arc<Guest>, send: Send) -> Result<String> {
+    shared.check_writes(guest)?;
+    shared.wait_for_room_to_show().await?;
+    let key = RoomKey::parse(&send.place.room_id)?;
+    let draft = MessageDraft {
+        text: send.message,
+        client_id: send.client_id,
+        reply_to: send.reply_to,
+        target: send.place.target_user_id,
+    };
+    to_json(&shared.chat.send(guest.actor(), key, draft).await?)
+}
+
+async fn typing(shared: &Shared, guest: &Arc<Guest>, typing: Typing) -> Result<String> {
+    let key = RoomKey::parse(&typing.place.room_id)?;
+    let room = shared.chat.get(guest.user_id(), key).await?;
+    if !shared.hub.is_in(guest, room.id) {
+        return Err(Error::new(Code::NotInRoom));
+    }
+    let payload = json!({
+        "userId": guest.user_id(),
+        "username": guest.username(),
+        "isTyping": typing.is_typing,
+        "roomId": room.key,
+        "conversationId": room.key,
+    });
+    shared
+        .hub
+        .show_others(room.id, guest.user_id(), "user_typing", &payload.to_string());
+    Ok("{}".to_owned())
+}
+
+async fn more(shared: &Shared, guest: &Arc<Guest>, more: More) -> Result<String> {
+    let key = RoomKey::parse(&more.place.room_id)?;
+    let span = match (more.before, more.after, more.around) {
+        (Some(number), None, None) => Span::Before(number),
+        (None, Some(number), None) => Span::After(number),
+        (None, None, Some(id)) => Span::Around(id),
+        (None, None, None) => Span::Latest,
+        _ => {
+            let message = "Only one of before, after and around can be meant.";
+            return Err(Error::invalid_field("before", "ambiguous", message));
+        }
+    };
+    let limit = more.limit.unwrap_or(ON_JOINING);
+    let history = shared.chat.history(guest.user_id(), key, span, limit).await?;
+    to_json(&json!({
+        "messages": history.messages,
+        "hasOlder": history.has_older,
+        "hasNewer": history.has_newer,
+    }))
+}

@@ -1,0 +1,314 @@
+//! People over the sockets: who they are, what they may ask how often, and what they are told.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::header;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::engine::{Frame, SendError};
+use super::hub::{Hub, Shown};
+use super::packet::{self, Event, MAIN};
+use super::sockets::{Application, Outlet};
+use super::{Shared, events};
+use crate::actor::Actor;
+use crate::auth::Claims;
+use crate::clock::Timestamp;
+use crate::error::{Code, Error};
+use crate::gateway::bearer_token;
+use crate::id::{RoomId, SessionId, UserId};
+
+/// Rooms that one connection may look at.
+const MAX_ROOMS: usize = 200;
+
+/// The application that people use.
+pub(super) struct People(pub(super) Arc<Shared>);
+
+/// A connection of somebody.
+pub(super) struct Guest {
+    number: u64,
+    outlet: Outlet<People>,
+    actor: Actor,
+    claims: Arc<Claims>,
+    /// Whether they know the newer names of events, and want those alone.
+    knows_new_names: bool,
+    rooms: Mutex<Vec<RoomId>>,
+    pace: Mutex<Pace>,
+    /// Whether they were shown out; what they asked before that is not done any more.
+    is_out: AtomicBool,
+}
+
+/// What the request with which a connection began says of who it is.
+pub(super) struct Origin {
+    token: Option<String>,
+}
+
+/// What a client gives along when it connects.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ConnectBody {
+    token: Option<String>,
+    events: Option<String>,
+}
+
+/// How many events a connection may send: a burst, and so many in the long run (GCRA).
+#[derive(Debug)]
+struct Pace {
+    /// When all that was sent would have been due.
+    due: Instant,
+}
+
+impl Pace {
+    fn allows(&mut self, now: Instant, each: Duration, burst: u32) -> bool {
+        let due = self.due.max(now) + each;
+        let is_within = due <= now + each * burst;
+        if is_within {
+            self.due = due;
+        }
+        is_within
+    }
+}
+
+impl Guest {
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    pub(super) fn user_id(&self) -> UserId {
+        self.actor.user_id
+    }
+
+    pub(super) fn session_id(&self) -> SessionId {
+        self.actor.session_id
+    }
+
+    pub(super) fn username(&self) -> &str {
+        &self.claims.username
+    }
+
+    pub(super) fn expires_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.claims.exp.saturating_mul(1_000))
+    }
+
+    /// Notes a room that they look at.
+    pub(super) fn add_room(&self, room: RoomId) -> Result<(), Error> {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if rooms.contains(&room) {
+            return Ok(());
+        }
+        if rooms.len() >= MAX_ROOMS {
+            return Err(Error::new(Code::TooManyRooms));
+        }
+        rooms.push(room);
+        Ok(())
+    }
+
+    pub(super) fn drop_room(&self, room: RoomId) {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.retain(|known| *known != room);
+    }
+
+    pub(super) fn take_rooms(&self) -> Vec<RoomId> {
+        std::mem::take(&mut *self.rooms.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows an event, under the names that they know.
+    pub(super) fn show(&self, shown: &mut Shown<'_>) -> Result<(), SendError> {
+        let namespace = self.outlet.namespace();
+        self.outlet.send(shown.frame(namespace))?;
+        match shown.alias(namespace) {
+            Some(alias) if !self.knows_new_names => self.outlet.send(alias),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells them something that concerns them alone.
+    pub(super) fn tell(&self, name: &str, payload: &str) {
+        if self.outlet.emit(name, payload) == Err(SendError::Full) {
+            self.give_up();
+        }
+    }
+
+    pub(super) fn tell_error(&self, error: &Error) {
+        self.tell("error", &error_json(error));
+    }
+
+    /// Answers an event.
+    pub(super) fn answer(&self, ack: Option<u64>, outcome: &Result<String, Error>) {
+        if let Err(error) = outcome {
+            self.tell_error(error);
+        }
+        let Some(ack) = ack else { return };
+        let json = match outcome {
+            Ok(data) => format!(r#"{{"ok":true,"data":{data}}}"#),
+            Err(error) => {
+                let (code, message) = (error.code().as_str(), error.message());
+                json!({ "ok": false, "code": code, "message": message }).to_string()
+            }
+        };
+        if self.outlet.ack(ack, &json, &[]) == Err(SendError::Full) {
+            self.give_up();
+        }
+    }
+
+    /// Ends a connection that does not read what it is sent.
+    pub(super) fn give_up(&self) {
+        let error = error_json(&Error::new(Code::TooSlow));
+        let last = packet::event(self.outlet.namespace(), "error", &error, 0);
+        self.outlet.give_up(Some(Frame::message(&last)));
+    }
+
+    /// Tells them why, and ends the connection.
+    pub(super) fn show_out(&self, code: Code) {
+        if !self.is_out.swap(true, Ordering::AcqRel) {
+            self.tell_error(&Error::new(code));
+            self.outlet.show_out();
+        }
+    }
+}
+
+fn error_json(error: &Error) -> String {
+    json!({ "message": error.message(), "code": error.code().as_str() }).to_string()
+}
+
+impl People {
+    fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// Who it is: by what they say now, else by what the request said.
+    fn identify(&self, origin: &Origin, body: &ConnectBody) -> Result<(Arc<Claims>, Actor), Error> {
+        let said = body.token.as_deref().map(bearer_token);
+        let token = said.or(origin.token.as_deref()).ok_or(Code::Unauthenticated)?;
+        self.0.auth.authenticate(token)
+    }
+}
+
+impl Application for People {
+    type Guest = Guest;
+    type Origin = Origin;
+
+    const NAMESPACES: &'static [&'static str] = &[MAIN, "/chat"];
+
+    fn origin(&self, request: &Request) -> Origin {
+        let header = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .map(|value| bearer_token(value).to_owned());
+        let query = || {
+            let pairs = request.uri().query()?.split('&');
+            let token = pairs.into_iter().find_map(|pair| pair.strip_prefix("token="))?;
+            // A token has nothing that would be written otherwise in an address; but `Bearer ` has.
+            let token = token.strip_prefix("Bearer%20").unwrap_or(token);
+            Some(token.strip_prefix("Bearer+").unwrap_or(token).to_owned())
+        };
+        Origin {
+            token: header.or_else(query),
+        }
+    }
+
+    fn connect(
+        &self,
+        outlet: Outlet<Self>,
+        origin: &Origin,
+        auth: Option<&str>,
+    ) -> Result<Arc<Guest>, String> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let refused = |message: &str, code: Code| {
+            json!({ "message": message, "data": { "code": code.as_str() } }).to_string()
+        };
+        let body: ConnectBody = match auth.map(serde_json::from_str).transpose() {
+            Ok(body) => body.unwrap_or_default(),
+            Err(_no_such_body) => return Err(refused("Authentication error: token is no text", Code::InvalidBody)),
+        };
+        let (claims, actor) = self
+            .identify(origin, &body)
+            .map_err(|_refused| refused("Authentication error: please log in", Code::Unauthenticated))?;
+        Ok(Arc::new(Guest {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            outlet,
+            actor,
+            claims,
+            knows_new_names: body.events.as_deref() == Some("v2"),
+            rooms: Mutex::default(),
+            pace: Mutex::new(Pace {
+                due: Instant::now(),
+            }),
+            is_out: AtomicBool::new(false),
+        }))
+    }
+
+    fn welcome(&self, guest: &Arc<Guest>) {
+        if !self.hub().add(guest) {
+            guest.show_out(Code::TooManyConnections);
+            return;
+        }
+        // The session may have ended between the check and the place among those who are told.
+        if !self.0.auth.is_live(guest.session_id()) {
+            self.hub().remove(guest);
+            guest.show_out(Code::Unauthenticated);
+        }
+    }
+
+    fn expects_no_connect(&self, origin: &Origin) -> bool {
+        let token = origin.token.as_deref();
+        token.is_some_and(|token| self.0.auth.authenticate(token).is_ok())
+    }
+
+    async fn handle(&self, guest: Arc<Guest>, event: Event) {
+        if guest.is_out.load(Ordering::Acquire) {
+            return;
+        }
+        let options = &self.0.options;
+        let each = Duration::from_mins(1) / options.events_per_minute.max(1);
+        let is_in_time = !self.0.has_limits || {
+            let mut pace = guest.pace.lock().unwrap_or_else(PoisonError::into_inner);
+            pace.allows(Instant::now(), each, options.events_burst)
+        };
+        let outcome = if is_in_time {
+            events::handle(&self.0, &guest, &event).await
+        } else {
+            Err(Error::new(Code::RateLimited))
+        };
+        guest.answer(event.ack, &outcome);
+    }
+
+    fn refuse(&self, guest: &Arc<Guest>, event: &Event) {
+        guest.answer(event.ack, &Err(Error::new(Code::RateLimited)));
+    }
+
+    fn disconnect(&self, guest: Arc<Guest>) {
+        self.0.gone(&guest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_allowed_and_then_the_pace() {
+        let (start, each) = (Instant::now(), Duration::from_millis(50));
+        let mut pace = Pace { due: start };
+        for _ in 0..10 {
+            assert!(pace.allows(start, each, 10));
+        }
+        assert!(!pace.allows(start, each, 10));
+        assert!(pace.allows(start + each, each, 10));
+        assert!(!pace.allows(start + each, each, 10));
+        let later = start + Duration::from_secs(60);
+        for _ in 0..10 {
+            assert!(pace.allows(later, each, 10));
+        }
+        assert!(!pace.allows(later, each, 10));
+    }
+}

@@ -129,6 +129,7 @@ impl App {
             chat.clone(),
             auth.clone(),
             limits.clone(),
+            media.signer().clone(),
             clock.clone(),
             &config,
             &tasks,
@@ -169,8 +170,7 @@ impl App {
         if let Some(address) = config.metrics.listen {
             serve_metrics(address, health.clone(), &config, &tasks).await?;
         }
-        let routes =
-            api::routes(domains)
+        let routes = api::routes(domains)
             .merge(health::routes(health, config.metrics.listen.is_none()))
             .merge(realtime.routes());
         let signer = media.signer().clone();

@@ -71,6 +71,16 @@ impl Links {
         LINKS.scope(self, work).await
     }
 
+    /// Does `work`, in which addresses are written for this client.
+    pub fn within<T>(self, work: impl FnOnce() -> T) -> T {
+        LINKS.sync_scope(self, work)
+    }
+
+    /// What stands before a path for the client whose scope this is.
+    pub fn current_base() -> Option<Arc<str>> {
+        LINKS.try_with(|links| Arc::clone(&links.base)).ok()
+    }
+
     /// The address as this client should see it.
     fn write(&self, link: &Link) -> String {
         let base = if link.path.starts_with('/') {

@@ -391,7 +391,10 @@ async fn edit(
     Path(id): Path<MessageId>,
     Body(body): Body<EditBody>,
 ) -> Result<Json<MessageReply>> {
-    Ok(reply("Changed.", chat.edit(&caller.actor, id, &body.message).await?))
+    Ok(reply(
+        "Changed.",
+        chat.edit(&caller.actor, id, &body.message).await?,
+    ))
 }
 
 /// Take a message back

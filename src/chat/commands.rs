@@ -29,7 +29,14 @@ impl Command for JoinRoom {
     type Output = Room;
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Room> {
-        let room = enter(tx, &self.key, self.user_id, self.id, self.may_create, self.at)?;
+        let room = enter(
+            tx,
+            &self.key,
+            self.user_id,
+            self.id,
+            self.may_create,
+            self.at,
+        )?;
         sql::add_member(tx, room.id, self.user_id, self.at)?;
         Ok(room)
     }
@@ -87,7 +94,14 @@ impl Command for SendMessage {
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Message> {
         let sender = self.sender_id;
-        let room = enter(tx, &self.key, sender, self.room_id, self.may_create, self.at)?;
+        let room = enter(
+            tx,
+            &self.key,
+            sender,
+            self.room_id,
+            self.may_create,
+            self.at,
+        )?;
         if let Some(client_id) = &self.client_id
             && let Some(known) = sql::find_by_client_id(tx, sender, room.id, client_id)?
         {
@@ -128,8 +142,8 @@ impl Command for SendMessage {
                 name: "new_message_notification".to_owned(),
                 number: None,
                 payload: encode(&Notice {
-                    conversation_id: &room.key,
-                    message: &message,
+                    conversation_id: room.key.clone(),
+                    message: message.clone(),
                 })?,
             }));
         }
@@ -138,11 +152,11 @@ impl Command for SendMessage {
 }
 
 /// Tells somebody of a message in a conversation that they do not look at (contract, section 13).
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Notice<'a> {
-    conversation_id: &'a str,
-    message: &'a Message,
+pub(super) struct Notice {
+    conversation_id: String,
+    message: Message,
 }
 
 /// Changes the text of a message.
@@ -261,7 +275,11 @@ impl Command for ReactToMessage {
                 emoji: &self.emoji,
                 reactions: &message.reactions,
             };
-            let name = if self.wants { "reaction_added" } else { "reaction_removed" };
+            let name = if self.wants {
+                "reaction_added"
+            } else {
+                "reaction_removed"
+            };
             announce(tx, stub.room_id, name, None, &reacted)?;
         }
         Ok(message)
@@ -293,7 +311,10 @@ impl Command for MarkRead {
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
         let room = access::find_readable(tx, self.user_id, &self.key)?.ok_or(Code::RoomNotFound)?;
-        let number = self.number.unwrap_or(room.last_number).min(room.last_number);
+        let number = self
+            .number
+            .unwrap_or(room.last_number)
+            .min(room.last_number);
         let has_changed = sql::put_read(tx, room.id, self.user_id, number)?;
         // Who has read what in a room of thousands is nobody's business, and would be told too often.
         if has_changed && room.kind == RoomKind::Direct {

@@ -29,8 +29,8 @@ use crate::text;
 use crate::users::{self, Person};
 
 pub use access::RoomKey;
-pub use presence::Presence;
 pub use commands::{DeleteMessage, EditMessage, JoinRoom, MarkRead, ReactToMessage, SendMessage};
+pub use presence::Presence;
 
 /// Characters in a message.
 pub const MAX_MESSAGE_CHARS: usize = 10_000;
@@ -283,12 +283,22 @@ impl Chat {
     }
 
     /// Reacts to a message, or takes that back.
-    pub async fn react(&self, actor: &Actor, id: MessageId, emoji: &str, wants: bool) -> Result<Message> {
+    pub async fn react(
+        &self,
+        actor: &Actor,
+        id: MessageId,
+        emoji: &str,
+        wants: bool,
+    ) -> Result<Message> {
         let is_emoji = text::is_visible(emoji)
             && emoji.len() <= MAX_EMOJI
             && !emoji.chars().any(|c| c.is_control() || c.is_whitespace());
         if !is_emoji {
-            return Err(Error::invalid_field("emoji", "invalid_emoji", "This is no emoji."));
+            return Err(Error::invalid_field(
+                "emoji",
+                "invalid_emoji",
+                "This is no emoji.",
+            ));
         }
         let command = ReactToMessage {
             id,
@@ -313,7 +323,13 @@ impl Chat {
     /// A part of what was said in a room. A conversation that has not begun is empty.
     ///
     /// Errors: `room_not_found`, `forbidden`, `message_not_found`.
-    pub async fn history(&self, user: UserId, key: RoomKey, span: Span, limit: u32) -> Result<History> {
+    pub async fn history(
+        &self,
+        user: UserId,
+        key: RoomKey,
+        span: Span,
+        limit: u32,
+    ) -> Result<History> {
         let limit = limit.clamp(1, MAX_MESSAGES);
         self.store
             .read(move |tx| {
@@ -367,6 +383,20 @@ impl Chat {
     }
 }
 
+/// Writes the addresses in what was announced as they are to be seen where this is called; none when there are none in it.
+pub fn rewrite_links(name: &str, payload: &str) -> Option<String> {
+    match name {
+        "new_message" | "message_edited" => rewrite::<Message>(payload),
+        "new_message_notification" => rewrite::<commands::Notice>(payload),
+        _ => None,
+    }
+}
+
+fn rewrite<T: Serialize + serde::de::DeserializeOwned>(payload: &str) -> Option<String> {
+    let value: T = serde_json::from_str(payload).ok()?;
+    serde_json::to_string(&value).ok()
+}
+
 fn history(tx: &crate::store::ReadTx<'_>, room: &Room, span: Span, limit: u32) -> Result<History> {
     let older = |before, limit| -> Result<(Vec<Message>, bool)> {
         let mut messages = sql::messages_before(tx, room.id, before, limit + 1)?;
@@ -384,22 +414,38 @@ fn history(tx: &crate::store::ReadTx<'_>, room: &Room, span: Span, limit: u32) -
     Ok(match span {
         Span::Latest => {
             let (messages, has_older) = older(u64::MAX, limit)?;
-            History { messages, has_older, has_newer: false }
+            History {
+                messages,
+                has_older,
+                has_newer: false,
+            }
         }
         Span::Before(number) => {
             let (messages, has_older) = older(number, limit)?;
-            History { messages, has_older, has_newer: number <= room.last_number }
+            History {
+                messages,
+                has_older,
+                has_newer: number <= room.last_number,
+            }
         }
         Span::After(number) => {
             let (messages, has_newer) = newer(number, limit)?;
-            History { messages, has_older: number > 0, has_newer }
+            History {
+                messages,
+                has_older: number > 0,
+                has_newer,
+            }
         }
         Span::Around(id) => {
             let number = sql::number_of(tx, room.id, id)?.ok_or(Code::MessageNotFound)?;
             let (mut messages, has_older) = older(number, limit / 2)?;
             let (rest, has_newer) = newer(number - 1, limit - limit / 2)?;
             messages.extend(rest);
-            History { messages, has_older, has_newer }
+            History {
+                messages,
+                has_older,
+                has_newer,
+            }
         }
     })
 }
@@ -414,7 +460,8 @@ fn message_text(raw: &str) -> Result<String> {
 }
 
 fn check_client_id(raw: &str) -> Result<()> {
-    let is_plain = !raw.is_empty() && raw.len() <= MAX_CLIENT_ID && raw.bytes().all(|b| b.is_ascii_graphic());
+    let is_plain =
+        !raw.is_empty() && raw.len() <= MAX_CLIENT_ID && raw.bytes().all(|b| b.is_ascii_graphic());
     if is_plain {
         Ok(())
     } else {

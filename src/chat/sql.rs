@@ -66,7 +66,12 @@ pub(super) fn insert_room(
 }
 
 /// Notes a member; true when they were none before.
-pub(super) fn add_member(tx: &WriteTx<'_>, room: RoomId, user: UserId, at: Timestamp) -> Result<bool> {
+pub(super) fn add_member(
+    tx: &WriteTx<'_>,
+    room: RoomId,
+    user: UserId,
+    at: Timestamp,
+) -> Result<bool> {
     let added = tx.execute(
         "INSERT INTO room_members (room_id, user_id, joined_at)
          VALUES (:room, :user, :at)
@@ -183,7 +188,13 @@ pub(super) fn find_by_client_id(
     )
 }
 
-pub(super) fn edit_message(tx: &WriteTx<'_>, id: MessageId, before: &str, body: &str, at: Timestamp) -> Result<()> {
+pub(super) fn edit_message(
+    tx: &WriteTx<'_>,
+    id: MessageId,
+    before: &str,
+    body: &str,
+    at: Timestamp,
+) -> Result<()> {
     tx.execute(
         "INSERT INTO message_edits (message_id, number, body, edited_at)
          SELECT :id, COALESCE(MAX(number), 0) + 1, :before, :at
@@ -215,7 +226,13 @@ pub(super) fn delete_message(tx: &WriteTx<'_>, id: MessageId, at: Timestamp) -> 
     Ok(())
 }
 
-pub(super) fn add_reaction(tx: &WriteTx<'_>, id: MessageId, user: UserId, emoji: &str, at: Timestamp) -> Result<bool> {
+pub(super) fn add_reaction(
+    tx: &WriteTx<'_>,
+    id: MessageId,
+    user: UserId,
+    emoji: &str,
+    at: Timestamp,
+) -> Result<bool> {
     let added = tx.execute(
         "INSERT INTO message_reactions (message_id, user_id, emoji, created_at)
          VALUES (:id, :user, :emoji, :at)
@@ -225,7 +242,12 @@ pub(super) fn add_reaction(tx: &WriteTx<'_>, id: MessageId, user: UserId, emoji:
     Ok(added > 0)
 }
 
-pub(super) fn remove_reaction(tx: &WriteTx<'_>, id: MessageId, user: UserId, emoji: &str) -> Result<bool> {
+pub(super) fn remove_reaction(
+    tx: &WriteTx<'_>,
+    id: MessageId,
+    user: UserId,
+    emoji: &str,
+) -> Result<bool> {
     let removed = tx.execute(
         "DELETE FROM message_reactions WHERE message_id = :id AND user_id = :user AND emoji = :emoji",
         named_params! { ":id": id, ":user": user, ":emoji": emoji },
@@ -305,7 +327,12 @@ pub(super) fn find_message(tx: &ReadTx<'_>, id: MessageId) -> Result<Option<Mess
 }
 
 /// The messages before a number, newest first.
-pub(super) fn messages_before(tx: &ReadTx<'_>, room: RoomId, before: u64, limit: u32) -> Result<Vec<Message>> {
+pub(super) fn messages_before(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    before: u64,
+    limit: u32,
+) -> Result<Vec<Message>> {
     tx.all(
         &format!(
             "{MESSAGES}
@@ -319,7 +346,12 @@ pub(super) fn messages_before(tx: &ReadTx<'_>, room: RoomId, before: u64, limit:
 }
 
 /// The messages after a number, oldest first.
-pub(super) fn messages_after(tx: &ReadTx<'_>, room: RoomId, after: u64, limit: u32) -> Result<Vec<Message>> {
+pub(super) fn messages_after(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Message>> {
     tx.all(
         &format!(
             "{MESSAGES}
@@ -349,7 +381,11 @@ pub(super) fn number_of(tx: &ReadTx<'_>, room: RoomId, id: MessageId) -> Result<
 pub(super) fn mutuals(tx: &ReadTx<'_>, of: UserId, limit: u32) -> Result<Vec<UserId>> {
     let page = Page::first(limit);
     let people: Vec<(_, Person)> = users::sql::mutuals(tx, of, &page)?;
-    Ok(people.into_iter().map(|(_, person)| person.id).take(limit as usize).collect())
+    Ok(people
+        .into_iter()
+        .map(|(_, person)| person.id)
+        .take(limit as usize)
+        .collect())
 }
 
 /// Somebody's conversations of two, the latest first.

@@ -101,7 +101,9 @@ impl Limits {
         let Some(all) = &self.buckets else {
             return Ok(());
         };
-        look(&all.writes, &actor, "writes").refusal.map_or(Ok(()), Err)
+        look(&all.writes, &actor, "writes")
+            .refusal
+            .map_or(Ok(()), Err)
     }
 
     /// Counts a log-in against the name that is tried.

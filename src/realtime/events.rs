@@ -104,7 +104,11 @@ struct Joined<'a> {
 }
 
 /// Does what an event wants; returns the data of the answer, as JSON.
-pub(super) async fn handle(shared: &Arc<Shared>, guest: &Arc<Guest>, event: &Event) -> Result<String> {
+pub(super) async fn handle(
+    shared: &Arc<Shared>,
+    guest: &Arc<Guest>,
+    event: &Event,
+) -> Result<String> {
     if !event.attachments.is_empty() {
         return Err(Error::new(Code::UnexpectedFile));
     }
@@ -114,7 +118,11 @@ pub(super) async fn handle(shared: &Arc<Shared>, guest: &Arc<Guest>, event: &Eve
         "send_message" => send(shared, guest, read(event)?).await,
         "typing" => typing(shared, guest, read(event)?).await,
         "edit_message" => {
-            let OneMessage { message_id, message, .. } = read(event)?;
+            let OneMessage {
+                message_id,
+                message,
+                ..
+            } = read(event)?;
             shared.check_writes(guest)?;
             let text = message.ok_or_else(|| missing("message"))?;
             to_json(&shared.chat.edit(guest.actor(), message_id, &text).await?)
@@ -125,7 +133,9 @@ pub(super) async fn handle(shared: &Arc<Shared>, guest: &Arc<Guest>, event: &Eve
             to_json(&shared.chat.delete(guest.actor(), message_id).await?)
         }
         "add_reaction" | "remove_reaction" => {
-            let OneMessage { message_id, emoji, .. } = read(event)?;
+            let OneMessage {
+                message_id, emoji, ..
+            } = read(event)?;
             shared.check_writes(guest)?;
             let emoji = emoji.ok_or_else(|| missing("emoji"))?;
             let wants = event.name == "add_reaction";
@@ -148,7 +158,10 @@ fn read<T: DeserializeOwned>(event: &Event) -> Result<T> {
     let json = event.arguments.first().map_or("null", String::as_str);
     serde_json::from_str(json).map_err(|error| {
         Error::new(Code::InvalidBody)
-            .with_message(format!("The payload of {} could not be read: {error}", event.name))
+            .with_message(format!(
+                "The payload of {} could not be read: {error}",
+                event.name
+            ))
             .with_source(error)
     })
 }
@@ -227,7 +240,7 @@ async fn join(shared: &Shared, guest: &Arc<Guest>, join: Join) -> Result<String>
 /// Shows a message to one connection, as if it came just now.
 fn show(guest: &Guest, message: &Message) -> Result<()> {
     let payload = to_json(message)?;
-    let mut shown = super::hub::Shown::new("new_message", &payload);
+    let mut shown = super::hub::Shown::new("new_message", &payload, None);
     if guest.show(&mut shown) == Err(super::engine::SendError::Full) {
         guest.give_up();
     }
@@ -271,9 +284,12 @@ async fn typing(shared: &Shared, guest: &Arc<Guest>, typing: Typing) -> Result<S
         "roomId": room.key,
         "conversationId": room.key,
     });
-    shared
-        .hub
-        .show_others(room.id, guest.user_id(), "user_typing", &payload.to_string());
+    shared.hub.show_others(
+        room.id,
+        guest.user_id(),
+        "user_typing",
+        &payload.to_string(),
+    );
     Ok("{}".to_owned())
 }
 
@@ -290,7 +306,10 @@ async fn more(shared: &Shared, guest: &Arc<Guest>, more: More) -> Result<String>
         }
     };
     let limit = more.limit.unwrap_or(ON_JOINING);
-    let history = shared.chat.history(guest.user_id(), key, span, limit).await?;
+    let history = shared
+        .chat
+        .history(guest.user_id(), key, span, limit)
+        .await?;
     to_json(&json!({
         "messages": history.messages,
         "hasOlder": history.has_older,

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use super::engine::{Frame, SendError};
 use super::packet;
 use super::people::Guest;
-use crate::chat::{Presence, Room};
+use crate::chat::{self, Presence, Room};
 use crate::clock::Timestamp;
 use crate::event::{Audience, Live};
 use crate::id::{RoomId, SessionId, UserId};
+use crate::links::{Links, Signer};
 
 /// Connections of one person at once.
 const MAX_OF_ONE: usize = 64;
@@ -174,7 +175,10 @@ impl Hub {
             drop(seats);
             let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
             // Somebody may have begun it anew.
-            if rooms.get(&room).is_some_and(|known| Arc::ptr_eq(known, &place)) {
+            if rooms
+                .get(&room)
+                .is_some_and(|known| Arc::ptr_eq(known, &place))
+            {
                 rooms.remove(&room);
             }
         }
@@ -188,8 +192,8 @@ impl Hub {
     }
 
     /// Shows something to those whom it is for.
-    pub(super) fn show(&self, live: &Live) {
-        let mut shown = Shown::new(&live.name, &live.payload);
+    pub(super) fn show(&self, live: &Live, signer: &Signer, now: Timestamp) {
+        let mut shown = Shown::new(&live.name, &live.payload, Some((signer, now)));
         let slow = match live.audience {
             Audience::Room(room) => self
                 .place(room)
@@ -207,7 +211,7 @@ impl Hub {
 
     /// Shows something that nobody keeps to all in a room but one person.
     pub(super) fn show_others(&self, room: RoomId, but: UserId, name: &str, payload: &str) {
-        let mut shown = Shown::new(name, payload);
+        let mut shown = Shown::new(name, payload, None);
         if let Some(place) = self.place(room) {
             give_up(&place.show(&mut shown, None, Some(but)));
         }
@@ -219,7 +223,11 @@ impl Hub {
     }
 
     /// Somebody's connections with this session; with all that they have but one, where `kept` is given.
-    pub(super) fn of_session(&self, user: UserId, ended: impl Fn(SessionId) -> bool) -> Vec<Arc<Guest>> {
+    pub(super) fn of_session(
+        &self,
+        user: UserId,
+        ended: impl Fn(SessionId) -> bool,
+    ) -> Vec<Arc<Guest>> {
         let mut guests = self.guests_of(user);
         guests.retain(|guest| ended(guest.session_id()));
         guests
@@ -250,7 +258,12 @@ impl Place {
     }
 
     /// Shows something to all here but one person. Returns those who cannot take it.
-    fn show(&self, shown: &mut Shown<'_>, number: Option<u64>, but: Option<UserId>) -> Vec<Arc<Guest>> {
+    fn show(
+        &self,
+        shown: &mut Shown<'_>,
+        number: Option<u64>,
+        but: Option<UserId>,
+    ) -> Vec<Arc<Guest>> {
         let mut slow = Vec::new();
         for seat in self.lock().seats.values_mut() {
             if but == Some(seat.guest.user_id()) {
@@ -278,35 +291,66 @@ impl Place {
 pub(super) struct Shown<'a> {
     name: &'a str,
     payload: &'a str,
-    made: Vec<((&'static str, bool), Frame)>,
+    /// Writes the addresses in it, where there may be some.
+    links: Option<(&'a Signer, Timestamp)>,
+    made: Vec<(Form, Frame)>,
+}
+
+/// What makes two clients' forms different.
+#[derive(PartialEq, Eq)]
+struct Form {
+    namespace: &'static str,
+    base: Arc<str>,
+    is_alias: bool,
 }
 
 impl<'a> Shown<'a> {
-    pub(super) fn new(name: &'a str, payload: &'a str) -> Self {
+    pub(super) fn new(
+        name: &'a str,
+        payload: &'a str,
+        links: Option<(&'a Signer, Timestamp)>,
+    ) -> Self {
         Self {
             name,
             payload,
+            links,
             made: Vec::new(),
         }
     }
 
-    /// The event for a namespace.
-    pub(super) fn frame(&mut self, namespace: &'static str) -> Frame {
-        self.make(namespace, false)
+    /// The event for a namespace, with addresses that begin with `base`.
+    pub(super) fn frame(&mut self, namespace: &'static str, base: &Arc<str>) -> Frame {
+        self.make(namespace, base, false)
     }
 
     /// The same under the name that the original gave it, for those who do not know the other.
-    pub(super) fn alias(&mut self, namespace: &'static str) -> Option<Frame> {
-        (self.name == "new_message").then(|| self.make(namespace, true))
+    pub(super) fn alias(&mut self, namespace: &'static str, base: &Arc<str>) -> Option<Frame> {
+        (self.name == "new_message").then(|| self.make(namespace, base, true))
     }
 
-    fn make(&mut self, namespace: &'static str, is_alias: bool) -> Frame {
-        let form = (namespace, is_alias);
-        if let Some((_, frame)) = self.made.iter().find(|(known, _)| *known == form) {
+    fn make(&mut self, namespace: &'static str, base: &Arc<str>, is_alias: bool) -> Frame {
+        let is_made = |form: &Form| {
+            form.namespace == namespace && form.is_alias == is_alias && form.base == *base
+        };
+        if let Some((_, frame)) = self.made.iter().find(|(form, _)| is_made(form)) {
             return frame.clone();
         }
         let name = if is_alias { "message" } else { self.name };
-        let frame = Frame::message(&packet::event(namespace, name, self.payload, 0));
+        let written = self.links.and_then(|(signer, now)| {
+            let links = Links {
+                base: Arc::clone(base),
+                signer: signer.clone(),
+                now,
+            };
+            links.within(|| chat::rewrite_links(self.name, self.payload))
+        });
+        let payload = written.as_deref().unwrap_or(self.payload);
+        let frame = Frame::message(&packet::event(namespace, name, payload, 0));
+        let form = Form {
+            namespace,
+            base: Arc::clone(base),
+            is_alias,
+        };
         self.made.push((form, frame.clone()));
         frame
     }

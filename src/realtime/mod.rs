@@ -36,6 +36,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::{Event, Live, UserStatus};
 use crate::gateway::Limits;
 use crate::id::{RoomId, SessionId, UserId};
+use crate::links::{Links, Signer};
 use crate::store::Store;
 use crate::tasks::Tasks;
 
@@ -70,6 +71,7 @@ struct Shared {
     limits: Limits,
     options: config::Realtime,
     has_limits: bool,
+    signer: Signer,
     clock: Clock,
     committed: mpsc::Sender<Committed>,
     /// Rung when something of the backlog was shown.
@@ -79,8 +81,14 @@ struct Shared {
 /// What those who look have to hear of a commit.
 enum Committed {
     Live(Live),
-    SessionEnded { user_id: UserId, session_id: SessionId },
-    SessionsEnded { user_id: UserId, kept: Option<SessionId> },
+    SessionEnded {
+        user_id: UserId,
+        session_id: SessionId,
+    },
+    SessionsEnded {
+        user_id: UserId,
+        kept: Option<SessionId>,
+    },
 }
 
 impl Realtime {
@@ -90,6 +98,7 @@ impl Realtime {
         chat: Chat,
         auth: Auth,
         limits: Limits,
+        signer: Signer,
         clock: Clock,
         config: &Config,
         tasks: &Tasks,
@@ -103,6 +112,7 @@ impl Realtime {
             limits,
             options: config.realtime.clone(),
             has_limits: config.limits.enabled,
+            signer,
             clock,
             committed: committed.clone(),
             shown: Notify::new(),
@@ -116,7 +126,9 @@ impl Realtime {
         store.observe(Box::new({
             let lost = Arc::clone(&lost);
             move |events| {
-                let all = events.iter().filter_map(|one| Committed::from_event(&one.event));
+                let all = events
+                    .iter()
+                    .filter_map(|one| Committed::from_event(&one.event));
                 for one in all {
                     if committed.try_send(one).is_err() {
                         lost.cancel();
@@ -148,7 +160,10 @@ impl Committed {
     fn from_event(event: &Event) -> Option<Self> {
         match event {
             Event::Live(live) => Some(Self::Live(live.clone())),
-            Event::SessionEnded { session_id, user_id } => Some(Self::SessionEnded {
+            Event::SessionEnded {
+                session_id,
+                user_id,
+            } => Some(Self::SessionEnded {
                 user_id: *user_id,
                 session_id: *session_id,
             }),
@@ -184,10 +199,13 @@ impl Shared {
             match next {
                 None => return,
                 Some(Committed::Live(live)) => {
-                    self.hub.show(&live);
+                    self.hub.show(&live, &self.signer, self.clock.now());
                     counter!("socialhub_live_events_total").increment(1);
                 }
-                Some(Committed::SessionEnded { user_id, session_id }) => {
+                Some(Committed::SessionEnded {
+                    user_id,
+                    session_id,
+                }) => {
                     for guest in self.hub.of_session(user_id, |id| id == session_id) {
                         self.show_out(&guest);
                     }
@@ -201,6 +219,15 @@ impl Shared {
             self.shown.notify_waiters();
             // One node serves others as well.
             tokio::task::consume_budget().await;
+        }
+    }
+
+    /// How addresses are written for a client that reaches us under `base`.
+    fn links(&self, base: &Arc<str>) -> Links {
+        Links {
+            base: Arc::clone(base),
+            signer: self.signer.clone(),
+            now: self.clock.now(),
         }
     }
 

@@ -98,8 +98,7 @@ impl Event {
     fn parse(json: &str, ack: Option<u64>) -> Result<Self, Malformed> {
         let parts: Vec<&RawValue> = serde_json::from_str(json).map_err(|_no_list| Malformed)?;
         let (name, arguments) = parts.split_first().ok_or(Malformed)?;
-        let name: Cow<'_, str> =
-            serde_json::from_str(name.get()).map_err(|_no_name| Malformed)?;
+        let name: Cow<'_, str> = serde_json::from_str(name.get()).map_err(|_no_name| Malformed)?;
         if RESERVED.contains(&&*name) {
             return Err(Malformed);
         }
@@ -189,7 +188,10 @@ mod tests {
         let auth = Content::Connect(Some(r#"{"token":"x"}"#));
         assert_eq!(content(r#"0/admin,{"token":"x"}"#), ("/admin", auth, 0));
         assert_eq!(content("0/admin"), ("/admin", Content::Connect(None), 0));
-        assert_eq!(content("0/admin?a=b,"), ("/admin", Content::Connect(None), 0));
+        assert_eq!(
+            content("0/admin?a=b,"),
+            ("/admin", Content::Connect(None), 0)
+        );
         assert_eq!(content("1/admin,"), ("/admin", Content::Disconnect, 0));
         let event = Event {
             name: "say".to_owned(),
@@ -211,8 +213,24 @@ mod tests {
     #[test]
     fn what_is_no_packet_is_refused() {
         for text in [
-            "", "abc", "9", "2", "2{}", "2[]", "2[1]", r#"2["connect"]"#, r#"2abc["say"]"#, "0[]", "1{}", "5[]",
-            r#"5x-["say"]"#, "3[]", r#"4{"message":"no"}"#, r#"2["say""#, r#"299999999999999999999["say"]"#, "é",
+            "",
+            "abc",
+            "9",
+            "2",
+            "2{}",
+            "2[]",
+            "2[1]",
+            r#"2["connect"]"#,
+            r#"2abc["say"]"#,
+            "0[]",
+            "1{}",
+            "5[]",
+            r#"5x-["say"]"#,
+            "3[]",
+            r#"4{"message":"no"}"#,
+            r#"2["say""#,
+            r#"299999999999999999999["say"]"#,
+            "é",
         ] {
             assert_eq!(Packet::decode(text).err(), Some(Malformed), "{text}");
         }

@@ -21,6 +21,7 @@ use crate::clock::Timestamp;
 use crate::error::{Code, Error};
 use crate::gateway::bearer_token;
 use crate::id::{RoomId, SessionId, UserId};
+use crate::links::Links;
 
 /// Rooms that one connection may look at.
 const MAX_ROOMS: usize = 200;
@@ -36,6 +37,8 @@ pub(super) struct Guest {
     claims: Arc<Claims>,
     /// Whether they know the newer names of events, and want those alone.
     knows_new_names: bool,
+    /// What stands before the paths of files for them.
+    base: Arc<str>,
     rooms: Mutex<Vec<RoomId>>,
     pace: Mutex<Pace>,
     /// Whether they were shown out; what they asked before that is not done any more.
@@ -45,6 +48,7 @@ pub(super) struct Guest {
 /// What the request with which a connection began says of who it is.
 pub(super) struct Origin {
     token: Option<String>,
+    base: Arc<str>,
 }
 
 /// What a client gives along when it connects.
@@ -123,8 +127,8 @@ impl Guest {
     /// Shows an event, under the names that they know.
     pub(super) fn show(&self, shown: &mut Shown<'_>) -> Result<(), SendError> {
         let namespace = self.outlet.namespace();
-        self.outlet.send(shown.frame(namespace))?;
-        match shown.alias(namespace) {
+        self.outlet.send(shown.frame(namespace, &self.base))?;
+        match shown.alias(namespace, &self.base) {
             Some(alias) if !self.knows_new_names => self.outlet.send(alias),
             _ => Ok(()),
         }
@@ -187,7 +191,9 @@ impl People {
     /// Who it is: by what they say now, else by what the request said.
     fn identify(&self, origin: &Origin, body: &ConnectBody) -> Result<(Arc<Claims>, Actor), Error> {
         let said = body.token.as_deref().map(bearer_token);
-        let token = said.or(origin.token.as_deref()).ok_or(Code::Unauthenticated)?;
+        let token = said
+            .or(origin.token.as_deref())
+            .ok_or(Code::Unauthenticated)?;
         self.0.auth.authenticate(token)
     }
 }
@@ -206,13 +212,16 @@ impl Application for People {
             .map(|value| bearer_token(value).to_owned());
         let query = || {
             let pairs = request.uri().query()?.split('&');
-            let token = pairs.into_iter().find_map(|pair| pair.strip_prefix("token="))?;
+            let token = pairs
+                .into_iter()
+                .find_map(|pair| pair.strip_prefix("token="))?;
             // A token has nothing that would be written otherwise in an address; but `Bearer ` has.
             let token = token.strip_prefix("Bearer%20").unwrap_or(token);
             Some(token.strip_prefix("Bearer+").unwrap_or(token).to_owned())
         };
         Origin {
             token: header.or_else(query),
+            base: Links::current_base().unwrap_or_default(),
         }
     }
 
@@ -228,17 +237,23 @@ impl Application for People {
         };
         let body: ConnectBody = match auth.map(serde_json::from_str).transpose() {
             Ok(body) => body.unwrap_or_default(),
-            Err(_no_such_body) => return Err(refused("Authentication error: token is no text", Code::InvalidBody)),
+            Err(_no_such_body) => {
+                return Err(refused(
+                    "Authentication error: token is no text",
+                    Code::InvalidBody,
+                ));
+            }
         };
-        let (claims, actor) = self
-            .identify(origin, &body)
-            .map_err(|_refused| refused("Authentication error: please log in", Code::Unauthenticated))?;
+        let (claims, actor) = self.identify(origin, &body).map_err(|_refused| {
+            refused("Authentication error: please log in", Code::Unauthenticated)
+        })?;
         Ok(Arc::new(Guest {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             outlet,
             actor,
             claims,
             knows_new_names: body.events.as_deref() == Some("v2"),
+            base: Arc::clone(&origin.base),
             rooms: Mutex::default(),
             pace: Mutex::new(Pace {
                 due: Instant::now(),
@@ -275,7 +290,8 @@ impl Application for People {
             pace.allows(Instant::now(), each, options.events_burst)
         };
         let outcome = if is_in_time {
-            events::handle(&self.0, &guest, &event).await
+            let links = self.0.links(&guest.base);
+            links.scope(events::handle(&self.0, &guest, &event)).await
         } else {
             Err(Error::new(Code::RateLimited))
         };

@@ -53,7 +53,8 @@ impl Application for SocketIoEcho {
         let sent = match (event.name.as_str(), event.ack) {
             ("message", _) => {
                 let namespace = outlet.namespace();
-                let packet = super::packet::event(namespace, "message-back", &arguments, files.len());
+                let packet =
+                    super::packet::event(namespace, "message-back", &arguments, files.len());
                 outlet.send_with(&packet, files)
             }
             ("message-with-ack", Some(id)) => outlet.ack(id, &arguments, files),

@@ -127,7 +127,10 @@ impl<A: Application> State<A> {
     }
 
     fn remove(&mut self, namespace: usize) -> Option<Arc<A::Guest>> {
-        let place = self.guests.iter().position(|(known, _)| *known == namespace)?;
+        let place = self
+            .guests
+            .iter()
+            .position(|(known, _)| *known == namespace)?;
         Some(self.guests.swap_remove(place).1)
     }
 }
@@ -177,7 +180,12 @@ impl<A: Application> Outlet<A> {
     }
 
     /// The way to answer an event.
-    pub(super) fn ack(&self, id: u64, arguments: &str, attachments: &[Bytes]) -> Result<(), SendError> {
+    pub(super) fn ack(
+        &self,
+        id: u64,
+        arguments: &str,
+        attachments: &[Bytes],
+    ) -> Result<(), SendError> {
         let packet = packet::ack(self.namespace(), id, arguments, attachments.len());
         self.send_with(&packet, attachments)
     }
@@ -203,7 +211,9 @@ impl<A: Application> Server<A> {
         let (connection, timeout) = (Arc::downgrade(connection), self.connect_timeout);
         let stopping = self.tasks.stopping().clone();
         self.tasks.spawn("socket", async move {
-            stopping.run_until_cancelled(tokio::time::sleep(timeout)).await;
+            stopping
+                .run_until_cancelled(tokio::time::sleep(timeout))
+                .await;
             if let Some(connection) = Weak::upgrade(&connection) {
                 let is_empty = connection.link.lock().guests.is_empty();
                 if is_empty {
@@ -256,7 +266,9 @@ impl<A: Application> Server<A> {
         if connection.link.lock().partial.is_some() {
             return Err(Malformed);
         }
-        let place = A::NAMESPACES.iter().position(|known| *known == packet.namespace);
+        let place = A::NAMESPACES
+            .iter()
+            .position(|known| *known == packet.namespace);
         let event = match packet.content {
             Content::Connect(auth) => {
                 self.connect(connection, packet.namespace, auth);
@@ -299,7 +311,11 @@ impl<A: Application> Server<A> {
         Ok(())
     }
 
-    fn receive_attachment(&self, connection: &Arc<Connection<A>>, bytes: &Bytes) -> Result<(), Malformed> {
+    fn receive_attachment(
+        &self,
+        connection: &Arc<Connection<A>>,
+        bytes: &Bytes,
+    ) -> Result<(), Malformed> {
         let complete = {
             let mut state = connection.link.lock();
             let partial = state.partial.as_mut().ok_or(Malformed)?;

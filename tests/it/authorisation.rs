@@ -27,6 +27,10 @@ enum Id {
     Upload,
     /// A picture of a public post.
     Picture,
+    /// A conversation of the owner's with somebody else.
+    Conversation,
+    /// A message of the owner's there.
+    Message,
 }
 
 /// Method, path, what its `{id}` is, body (`$fresh` is a new name, `$password` everybody's), and the statuses for
@@ -42,10 +46,98 @@ const NO_RESET: &str =
 const CONTENT: &str = r#"{"content": "Hello"}"#;
 const NO_CODE: &str = r#"{"otp": "------"}"#;
 
+const EMOJI: &str = r#"{"emoji": "👍"}"#;
+
 /// A form with a picture.
 const PICTURE: &str = "$picture";
 
 const ROWS: &[Row] = &[
+    // Chat.
+    ("GET", "/api/v1/chat/health", Id::None, "", [200; 4]),
+    (
+        "GET",
+        "/api/v1/chat/{roomId}/history",
+        Id::Conversation,
+        "",
+        [401, 403, 200, 403],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/{roomId}/message",
+        Id::Conversation,
+        r#"{"message": "Hello"}"#,
+        [401, 403, 200, 403],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/{roomId}/users",
+        Id::Conversation,
+        "",
+        [401, 403, 200, 403],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/conversations/{roomId}/read",
+        Id::Conversation,
+        "{}",
+        [401, 403, 200, 403],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/chatable-users",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/chatable-users/{userId}",
+        Id::None,
+        "",
+        [401, 403, 200, 403],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/conversations",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/unread-count",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/chat/messages/{messageId}",
+        Id::Message,
+        r#"{"message": "Hi"}"#,
+        [401, 404, 200, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/chat/messages/{messageId}",
+        Id::Message,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/messages/{messageId}/reactions",
+        Id::Message,
+        EMOJI,
+        [401, 404, 200, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/chat/messages/{messageId}/reactions",
+        Id::Message,
+        EMOJI,
+        [401, 404, 200, 404],
+    ),
     // Pictures.
     (
         "POST",
@@ -695,6 +787,8 @@ impl World {
                 let post = pictures::upload(owner, "/posts").await.expect(201);
                 first_id(&post["post"]["media"])
             }
+            Id::Conversation => self.converse(owner).await.0,
+            Id::Message => self.converse(owner).await.1,
             Id::Notification => {
                 owner.write("Hello").await;
                 self.server.settle().await;
@@ -703,11 +797,34 @@ impl World {
         }
     }
 
+    /// A conversation of the owner's with a friend, and a message of theirs in it.
+    async fn converse(&self, owner: &Person) -> (String, String) {
+        let friend = &self.server.sign_up(&format!("friend{}", self.made)).await;
+        for (from, to) in [(owner, friend), (friend, owner)] {
+            let path = format!("/users/follow/{}", to.id);
+            from.post(&path, serde_json::json!({})).await.expect(200);
+        }
+        let room = format!("{}_{}", owner.id, friend.id);
+        let path = format!("/chat/{room}/message");
+        let sent = owner
+            .post(&path, serde_json::json!({ "message": "Hello" }))
+            .await;
+        (
+            room,
+            sent.expect(200)["data"]["id"].as_str().unwrap().to_owned(),
+        )
+    }
+
     async fn status(&mut self, caller: &Client, row: &Row) -> u16 {
         let (method, path, id, body, _) = *row;
         self.made += 1;
+        let made_for = match id {
+            Id::Conversation => "{roomId}",
+            Id::Message => "{messageId}",
+            _ => "{id}",
+        };
         let path = path
-            .replace("{id}", &self.make(id).await)
+            .replace(made_for, &self.make(id).await)
             .replace("{userId}", &self.owner.id)
             .replace("{username}", &self.owner.username)
             .replace("{email}", &self.owner.email)

@@ -21,7 +21,7 @@ const STEPS: std::ops::Range<usize> = 1_000..2_000;
 const WORLDS: std::ops::Range<usize> = 3..20;
 
 /// What commands should have been refused with, too.
-const REFUSALS: [Code; 10] = [
+const REFUSALS: [Code; 13] = [
     Code::UsernameTaken,
     Code::EmailTaken,
     Code::InvalidCredentials,
@@ -32,6 +32,9 @@ const REFUSALS: [Code; 10] = [
     Code::Forbidden,
     Code::CannotFollowSelf,
     Code::IdempotencyMismatch,
+    Code::RoomNotFound,
+    Code::MessageNotFound,
+    Code::CannotMessage,
 ];
 
 /// What became of the commands in all cases.

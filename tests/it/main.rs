@@ -10,6 +10,7 @@ mod auth;
 mod authorisation;
 mod bad_input;
 mod bucket;
+mod chat;
 mod codes;
 mod comments;
 mod config_and_process;

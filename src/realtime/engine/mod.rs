@@ -121,9 +121,9 @@ impl<H: Handler> Engine<H> {
             let engine = Arc::clone(&engine);
             async move { engine.answer(request).await }
         });
-        paths
-            .iter()
-            .fold(Router::new(), |router, path| router.route(path, route.clone()))
+        paths.iter().fold(Router::new(), |router, path| {
+            router.route(path, route.clone())
+        })
     }
 
     /// Ends all sessions, as when the connection breaks: clients look for another server, or for this one again.
@@ -171,7 +171,10 @@ impl<H: Handler> Engine<H> {
         let sid = crate::random::token().map_err(|_no_randomness| Refusal::Full)?;
         let origin = self.handler.origin(request);
         let session = Arc::new(Session::new(self, sid, wish, origin));
-        let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self
+            .sessions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if sessions.len() >= self.options.max_sessions {
             return Err(Refusal::Full);
         }
@@ -182,7 +185,10 @@ impl<H: Handler> Engine<H> {
     }
 
     fn forget(&self, sid: &str) {
-        let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self
+            .sessions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if sessions.remove(sid).is_some() {
             gauge!("socialhub_sockets").decrement(1);
         }
@@ -249,7 +255,8 @@ impl Refusal {
         };
         let body = format!(r#"{{"code":{code},"message":"{message}"}}"#);
         let kind = HeaderValue::from_static("application/json");
-        let mut response = (status, [(header::CONTENT_TYPE, kind)], Body::from(body)).into_response();
+        let mut response =
+            (status, [(header::CONTENT_TYPE, kind)], Body::from(body)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let soon = HeaderValue::from_static("5");
             response.headers_mut().insert(header::RETRY_AFTER, soon);

@@ -35,7 +35,10 @@ pub(super) fn encode(frames: &[Frame], revision: Revision, wants_base64: bool) -
             }
         }
         Revision::Three if has_binary && !wants_base64 => Payload {
-            body: frames.iter().fold(BytesMut::new(), with_binary_length).freeze(),
+            body: frames
+                .iter()
+                .fold(BytesMut::new(), with_binary_length)
+                .freeze(),
             is_binary: true,
         },
         Revision::Three => {
@@ -83,13 +86,20 @@ fn with_binary_length(mut body: BytesMut, frame: &Frame) -> BytesMut {
 }
 
 /// Reads packets.
-pub(super) fn decode(body: &Bytes, revision: Revision, is_binary: bool) -> Result<Vec<Frame>, Malformed> {
+pub(super) fn decode(
+    body: &Bytes,
+    revision: Revision,
+    is_binary: bool,
+) -> Result<Vec<Frame>, Malformed> {
     if revision == Revision::Three && is_binary {
         return decode_binary(body);
     }
     let text = std::str::from_utf8(body).map_err(|_not_text| Malformed)?;
     match revision {
-        Revision::Four => text.split(SEPARATOR).map(|one| from_text(one, "b")).collect(),
+        Revision::Four => text
+            .split(SEPARATOR)
+            .map(|one| from_text(one, "b"))
+            .collect(),
         Revision::Three => decode_lengths(text),
     }
 }
@@ -136,12 +146,21 @@ fn decode_binary(body: &Bytes) -> Result<Vec<Frame>, Malformed> {
             _ => return Err(Malformed),
         };
         let digits = body.get(at + 1..).ok_or(Malformed)?;
-        let count = digits.iter().take(10).position(|b| *b == 255).ok_or(Malformed)?;
-        let length = digits.iter().take(count).try_fold(0_usize, |length, digit| {
-            (*digit < 10).then(|| length * 10 + usize::from(*digit))
-        });
+        let count = digits
+            .iter()
+            .take(10)
+            .position(|b| *b == 255)
+            .ok_or(Malformed)?;
+        let length = digits
+            .iter()
+            .take(count)
+            .try_fold(0_usize, |length, digit| {
+                (*digit < 10).then(|| length * 10 + usize::from(*digit))
+            });
         let start = at + 1 + count + 1;
-        let end = start.checked_add(length.ok_or(Malformed)?).ok_or(Malformed)?;
+        let end = start
+            .checked_add(length.ok_or(Malformed)?)
+            .ok_or(Malformed)?;
         if end > body.len() || end == start {
             return Err(Malformed);
         }
@@ -171,7 +190,10 @@ mod tests {
 
     #[test]
     fn revision_4_is_written_as_the_protocol_has_it() {
-        let frames = [text("4hello"), Frame::Binary(Bytes::from_static(&[1, 2, 3, 4]))];
+        let frames = [
+            text("4hello"),
+            Frame::Binary(Bytes::from_static(&[1, 2, 3, 4])),
+        ];
         let payload = encode(&frames, Revision::Four, false);
         assert_eq!(payload.body, "4hello\u{1e}bAQIDBA==");
     }

@@ -35,7 +35,8 @@ impl<H: Handler> Engine<H> {
             // Clients of revision 3 wait for what comes first.
             frames.extend(session.take_queued(MAX_PACKETS));
         }
-        self.tasks.spawn("polling session", watch(Arc::clone(&session)));
+        self.tasks
+            .spawn("polling session", watch(Arc::clone(&session)));
         Ok(respond(&frames, &session))
     }
 

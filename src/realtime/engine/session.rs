@@ -143,7 +143,12 @@ impl State {
 }
 
 impl<H: Handler> Session<H> {
-    pub(super) fn new(engine: &Arc<Engine<H>>, sid: String, wish: &Wish, origin: H::Origin) -> Self {
+    pub(super) fn new(
+        engine: &Arc<Engine<H>>,
+        sid: String,
+        wish: &Wish,
+        origin: H::Origin,
+    ) -> Self {
         Self {
             engine: Arc::clone(engine),
             sid,
@@ -203,7 +208,8 @@ impl<H: Handler> Session<H> {
         if state.ended.is_some() {
             return Err(SendError::Closed);
         }
-        if state.queue.len() >= options.queue_capacity || state.queued_bytes >= options.queue_bytes {
+        if state.queue.len() >= options.queue_capacity || state.queued_bytes >= options.queue_bytes
+        {
             return Err(SendError::Full);
         }
         for frame in frames {

@@ -82,7 +82,10 @@ impl<H: Handler> Engine<H> {
                 let mut socket = open(upgrade, options).await?;
                 probe(&mut socket, &session).await.then_some(socket)
             };
-            let socket = timeout(options.upgrade_timeout, probed).await.ok().flatten();
+            let socket = timeout(options.upgrade_timeout, probed)
+                .await
+                .ok()
+                .flatten();
             session.end_upgrade(socket.is_some());
             if let Some(socket) = socket {
                 carry(socket, &session).await;
@@ -177,7 +180,14 @@ async fn carry<H: Handler>(mut socket: Socket, session: &Arc<Session<H>>) {
             if stopped.as_mut().poll(context).is_ready() {
                 session.close(Ending::Stopping);
             }
-            turn(&mut socket, session, &mut heart, &mut frames, &mut is_flushed, context)
+            turn(
+                &mut socket,
+                session,
+                &mut heart,
+                &mut frames,
+                &mut is_flushed,
+                context,
+            )
         });
         match turn.await {
             Turn::Received(Message::Text(text)) => {
@@ -323,7 +333,9 @@ impl Heart {
         match revision {
             Revision::Four if self.is_asked && text.starts_with('3') => {
                 self.is_asked = false;
-                self.timer.as_mut().reset(Instant::now() + options.ping_interval);
+                self.timer
+                    .as_mut()
+                    .reset(Instant::now() + options.ping_interval);
             }
             Revision::Three if text.starts_with('2') => {
                 let patience = options.ping_interval + options.ping_timeout;
@@ -341,7 +353,9 @@ impl Heart {
             session.close(Ending::TooSlow);
         } else {
             self.is_asked = true;
-            self.timer.as_mut().reset(Instant::now() + options.ping_timeout);
+            self.timer
+                .as_mut()
+                .reset(Instant::now() + options.ping_timeout);
         }
     }
 }

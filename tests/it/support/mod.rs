@@ -14,6 +14,7 @@ mod raw;
 pub(crate) mod script;
 mod server;
 pub(crate) mod smtp;
+pub(crate) mod socket;
 mod tokens;
 pub(crate) mod told;
 

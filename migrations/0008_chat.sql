@@ -40,7 +40,7 @@ CREATE TABLE messages (
 
 CREATE UNIQUE INDEX messages_by_client_id ON messages (sender_id, room_id, client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX messages_by_sender ON messages (sender_id, id);
-CREATE INDEX messages_by_reply ON messages (reply_to) WHERE reply_to IS NOT NULL;
+CREATE INDEX messages_by_reply ON messages (reply_to);
 
 -- The texts that a message had before it was edited.
 CREATE TABLE message_edits (

@@ -1,0 +1,492 @@
+//! Rooms and conversations, over sockets and without (contract, sections 7, 13 and 14). The protocol itself, and the
+//! original's clients, are in `tests/clients`.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::socket::Socket;
+use crate::support::{Person, Server, eventually};
+
+/// Two who follow each other, and somebody else.
+async fn friends(server: &Server) -> [Person; 3] {
+    let people = [
+        server.sign_up("ada").await,
+        server.sign_up("bob").await,
+        server.sign_up("eve").await,
+    ];
+    befriend(&people[0], &people[1]).await;
+    people
+}
+
+async fn befriend(one: &Person, other: &Person) {
+    for (from, to) in [(one, other), (other, one)] {
+        let path = format!("/users/follow/{}", to.id);
+        from.post(&path, json!({})).await.expect(200);
+    }
+}
+
+fn conversation(one: &Person, other: &Person) -> String {
+    let mut ids = [one.id.as_str(), other.id.as_str()];
+    ids.sort_unstable();
+    ids.join("_")
+}
+
+async fn say(person: &Person, room: &str, text: &str) -> Value {
+    let path = format!("/chat/{room}/message");
+    let reply = person.post(&path, json!({ "message": text })).await;
+    reply.expect(200)["data"].clone()
+}
+
+fn texts(messages: &Value) -> Vec<&str> {
+    let messages = messages.as_array().unwrap();
+    messages
+        .iter()
+        .map(|message| message["message"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_without_a_socket_is_seen_on_all_and_kept() {
+    let server = Server::start().await;
+    let [ada, bob, _] = friends(&server).await;
+    let mut socket = Socket::connect(&bob).await;
+    socket.ask("join_room", json!({ "roomId": "a:b" })).await;
+    // The sender is the caller, whoever the body names.
+    let body = json!({ "message": "Hello", "userId": bob.id, "username": "bob" });
+    let reply = ada.post("/chat/a:b/message", body).await.expect(200);
+    assert_eq!(reply["success"], true);
+    let seen = socket.next("new_message").await;
+    assert_eq!(seen, reply["data"]);
+    assert_eq!(
+        (
+            &seen["userId"],
+            &seen["username"],
+            &seen["roomId"],
+            &seen["number"]
+        ),
+        (&json!(ada.id), &json!("ada"), &json!("a:b"), &json!(1))
+    );
+    let users = bob.get("/chat/a:b/users").await.expect(200);
+    assert_eq!(
+        (&users["users"], &users["userCount"]),
+        (&json!([bob.id]), &json!(1))
+    );
+    drop(socket);
+    eventually("bob is gone from the room", async || {
+        let users = ada.get("/chat/a:b/users").await.expect(200);
+        (users["userCount"] == 0).then_some(())
+    })
+    .await;
+    let server = server.restart().await;
+    let ada = server.log_in(&ada).await;
+    let history = ada.get("/api/v1/chat/a:b/history").await.expect(200);
+    let mut kept = history["messages"][0].clone();
+    // The server is at another address now.
+    kept["avatar"] = seen["avatar"].clone();
+    assert_eq!(kept, seen);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_is_paged_both_ways_and_around_a_message() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let mut ids = Vec::new();
+    for number in 1..=30 {
+        ids.push(say(&ada, "r", &number.to_string()).await["id"].clone());
+    }
+    let page = |query: String| {
+        let ada = &ada;
+        async move {
+            ada.get(&format!("/chat/r/history?{query}"))
+                .await
+                .expect(200)
+        }
+    };
+    let latest = page("limit=10".into()).await;
+    assert_eq!(texts(&latest["messages"]).first(), Some(&"21"));
+    assert_eq!(
+        (&latest["next_cursor"], &latest["newer_after"]),
+        (&json!("21"), &Value::Null)
+    );
+    let older = page("limit=20&cursor=21".into()).await;
+    assert_eq!(texts(&older["messages"]).len(), 20);
+    assert_eq!(
+        (&older["next_cursor"], &older["newer_after"]),
+        (&Value::Null, &json!("20"))
+    );
+    let newer = page("limit=3&after=20".into()).await;
+    assert_eq!(texts(&newer["messages"]), ["21", "22", "23"]);
+    let around = page(format!("limit=5&around={}", ids[9].as_str().unwrap())).await;
+    assert_eq!(texts(&around["messages"]), ["8", "9", "10", "11", "12"]);
+    assert_eq!(
+        page("".into()).await["messages"].as_array().unwrap().len(),
+        30
+    );
+    for query in [
+        "limit=0",
+        "cursor=x",
+        "after=-1",
+        "around=x",
+        "after=1&cursor=2",
+    ] {
+        let reply = ada.get(&format!("/chat/r/history?{query}")).await;
+        assert_eq!(reply.expect(400)["code"], "invalid_query", "{query}");
+    }
+    let reply = ada.get("/chat/r/history?around=1").await.expect(404);
+    assert_eq!(
+        (&reply["code"], &reply["error"]),
+        (&json!("message_not_found"), &reply["message"])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_is_for_the_two_alone() {
+    let server = Server::start().await;
+    let [ada, bob, eve] = friends(&server).await;
+    let room = conversation(&ada, &bob);
+    let mut evil = Socket::connect(&eve).await;
+    // Before it has begun, and after.
+    for begun in [false, true] {
+        if begun {
+            say(&ada, &room, "secret").await;
+        }
+        for path in ["history", "users"] {
+            let reply = eve.get(&format!("/chat/{room}/{path}")).await;
+            assert_eq!(reply.expect(403)["code"], "forbidden", "{path}");
+        }
+        let body = json!({ "message": "let me in", "targetUserId": ada.id });
+        eve.post(&format!("/chat/{room}/message"), body)
+            .await
+            .expect(403);
+        for (name, payload) in [
+            ("join_room", json!({ "roomId": room })),
+            (
+                "send_message",
+                json!({ "roomId": room, "message": "let me in" }),
+            ),
+            ("typing", json!({ "roomId": room, "isTyping": true })),
+            ("get_history", json!({ "roomId": room })),
+            ("mark_as_read", json!({ "conversationId": room })),
+        ] {
+            assert_eq!(evil.refused(name, payload).await, "forbidden", "{name}");
+        }
+    }
+    let history = bob.get(&format!("/chat/{room}/history")).await.expect(200);
+    assert_eq!(texts(&history["messages"]), ["secret"]);
+    let id = history["messages"][0]["id"].as_str().unwrap();
+    let path = format!("/chat/messages/{id}");
+    eve.patch(&path, json!({ "message": "changed" }))
+        .await
+        .expect(404);
+    eve.delete(&path).await.expect(404);
+    eve.post(&format!("{path}/reactions"), json!({ "emoji": "👍" }))
+        .await
+        .expect(404);
+    bob.patch(&path, json!({ "message": "changed" }))
+        .await
+        .expect(403);
+    let list = eve.get("/chat/conversations").await.expect(200);
+    assert_eq!(list["conversations"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_those_who_follow_each_other_write_to_each_other() {
+    let server = Server::start().await;
+    let [ada, bob, eve] = friends(&server).await;
+    let room = conversation(&ada, &eve);
+    let reply = ada
+        .post(&format!("/chat/{room}/message"), json!({ "message": "Hi" }))
+        .await;
+    assert_eq!(reply.expect(403)["code"], "cannot_message");
+    let mut socket = Socket::connect(&ada).await;
+    let target = json!({ "roomId": "anywhere", "targetUserId": eve.id });
+    assert_eq!(socket.refused("join_room", target).await, "cannot_message");
+    assert_eq!(socket.next("error").await["code"], "cannot_message");
+    let list = ada.get("/chat/chatable-users").await.expect(200);
+    assert_eq!(
+        (&list["chatableUsers"], &list["count"]),
+        (&json!([bob.id]), &json!(1))
+    );
+    ada.get(&format!("/chat/chatable-users/{}", bob.id))
+        .await
+        .expect(403);
+    // What was said stays when one follows no more, and no more is said.
+    let room = conversation(&ada, &bob);
+    say(&ada, &room, "Hi").await;
+    let path = format!("/users/unfollow/{}", ada.id);
+    bob.send(bob.request(Method::POST, &path)).await.expect(200);
+    ada.post(
+        &format!("/chat/{room}/message"),
+        json!({ "message": "Hi?" }),
+    )
+    .await
+    .expect(403);
+    let history = ada.get(&format!("/chat/{room}/history")).await.expect(200);
+    assert_eq!(texts(&history["messages"]), ["Hi"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conversations_tell_what_is_new_in_them() {
+    let server = Server::start().await;
+    let [ada, bob, eve] = friends(&server).await;
+    befriend(&ada, &eve).await;
+    let (with_bob, with_eve) = (conversation(&ada, &bob), conversation(&ada, &eve));
+    let mut socket = Socket::connect(&ada).await;
+    say(&bob, &with_bob, "one").await;
+    let notice = socket.next("new_message_notification").await;
+    assert_eq!(notice["conversationId"], json!(with_bob));
+    assert_eq!(notice["message"]["message"], "one");
+    say(&bob, &with_bob, "two").await;
+    say(&eve, &with_eve, "three").await;
+    let list = ada.get("/chat/conversations").await.expect(200)["conversations"].clone();
+    assert_eq!(list[0]["conversationId"], json!(with_eve));
+    assert_eq!(list[0]["partner"]["username"], "eve");
+    assert_eq!(list[1]["lastMessage"]["message"], "two");
+    assert_eq!(
+        (&list[0]["unreadCount"], &list[1]["unreadCount"]),
+        (&json!(1), &json!(2))
+    );
+    let first = ada.get("/chat/conversations?limit=1").await.expect(200);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = ada
+        .get(&format!("/chat/conversations?limit=1&cursor={cursor}"))
+        .await
+        .expect(200);
+    assert_eq!(second["conversations"], json!([list[1]]));
+    assert_eq!(second["next_cursor"], Value::Null);
+    let unread = async || ada.get("/chat/unread-count").await.expect(200)["unreadCount"].clone();
+    assert_eq!(unread().await, 3);
+    let mut other = Socket::connect(&bob).await;
+    other.ask("join_room", json!({ "roomId": with_bob })).await;
+    socket
+        .ask(
+            "mark_as_read",
+            json!({ "conversationId": with_bob, "number": 1 }),
+        )
+        .await;
+    assert_eq!(unread().await, 2);
+    let read = other.next("messages_read").await;
+    assert_eq!(
+        (&read["userId"], &read["number"]),
+        (&json!(ada.id), &json!(1))
+    );
+    let path = format!("/chat/conversations/{with_eve}/read");
+    ada.post(&path, json!({})).await.expect(200);
+    // Answering is reading.
+    say(&ada, &with_bob, "four").await;
+    assert_eq!(unread().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_edited_taken_back_and_reacted_to() {
+    let server = Server::start().await;
+    let [ada, bob, _] = friends(&server).await;
+    let room = conversation(&ada, &bob);
+    let mut socket = Socket::connect(&bob).await;
+    let id = say(&ada, &room, "Helo").await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    socket.ask("join_room", json!({ "roomId": room })).await;
+    let path = format!("/chat/messages/{id}");
+    let edited = ada
+        .patch(&path, json!({ "message": "Hello" }))
+        .await
+        .expect(200);
+    assert!(edited["data"]["editedAt"].is_string());
+    assert_eq!(socket.next("message_edited").await, edited["data"]);
+    let answer = socket
+        .ask(
+            "send_message",
+            json!({ "roomId": room, "message": "Hi", "replyTo": id }),
+        )
+        .await;
+    assert_eq!(answer["replyTo"], json!(id));
+    let reacted = socket
+        .ask("add_reaction", json!({ "messageId": id, "emoji": "👍" }))
+        .await;
+    assert_eq!(
+        reacted["reactions"],
+        json!([{ "emoji": "👍", "userIds": [bob.id] }])
+    );
+    assert_eq!(socket.next("reaction_added").await["emoji"], "👍");
+    for emoji in ["", " ", "a b", &"x".repeat(65)] {
+        let payload = json!({ "messageId": id, "emoji": emoji });
+        assert_eq!(
+            socket.refused("add_reaction", payload).await,
+            "invalid_fields"
+        );
+    }
+    let deleted = ada.delete(&path).await.expect(200)["data"].clone();
+    assert_eq!(
+        (&deleted["message"], &deleted["isDeleted"]),
+        (&json!(""), &json!(true))
+    );
+    assert_eq!(deleted["reactions"], json!([]));
+    assert_eq!(socket.next("message_deleted").await["messageId"], json!(id));
+    ada.delete(&path).await.expect(404);
+    let payload = json!({ "roomId": room, "message": "Hi", "replyTo": id });
+    assert_eq!(
+        socket.refused("send_message", payload).await,
+        "message_not_found"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_suspended_or_has_expired_is_told_and_disconnected() {
+    let server = Server::start_with_clock(|_| {}).await;
+    let admin = server.set_up("admin").await;
+    let [ada, bob, _] = friends(&server).await;
+    let (mut hers, mut his) = (Socket::connect(&ada).await, Socket::connect(&bob).await);
+    hers.ask("join_room", json!({ "roomId": "r" })).await;
+    let path = format!("/api/v1/admin/users/{}/suspend", ada.id);
+    let suspended = admin.post(&path, json!({})).await;
+    if suspended.status == 404 {
+        // Without such a route the next part alone can be seen.
+        server.advance(Duration::ZERO);
+    } else {
+        suspended.expect(200);
+        assert_eq!(hers.next("error").await["code"], "unauthenticated");
+        hers.ended().await;
+    }
+    server.advance(Duration::from_hours(25));
+    assert_eq!(his.next("error").await["code"], "unauthenticated");
+    his.ended().await;
+    assert!(his.events().iter().any(|(text, _)| text == "41"));
+    assert_eq!(his.ending.as_deref(), Some("shown_out"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_asks_too_much_is_refused_and_harms_nobody() {
+    let server = Server::start_with(|config| config.limits.enabled = true).await;
+    let [ada, bob, _] = friends(&server).await;
+    let (mut wild, mut calm) = (Socket::connect(&ada).await, Socket::connect(&bob).await);
+    calm.ask("join_room", json!({ "roomId": "r" })).await;
+    for number in 0..1_000 {
+        wild.emit("join_room", json!({ "roomId": format!("room {number}") }))
+            .await;
+    }
+    let error = wild.next("error").await;
+    assert_eq!(error["code"], "rate_limited");
+    assert!(error["message"].is_string());
+    calm.ask(
+        "send_message",
+        json!({ "roomId": "r", "message": "all is well" }),
+    )
+    .await;
+    assert_eq!(calm.next("new_message").await["message"], "all is well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_is_sent_away_and_the_others_go_on() {
+    let server = Server::start_with(|config| config.realtime.queue_capacity = 16).await;
+    let [ada, bob, _] = friends(&server).await;
+    let (mut speaker, mut sleeper) = (Socket::connect(&ada).await, Socket::connect(&bob).await);
+    speaker.ask("join_room", json!({ "roomId": "r" })).await;
+    sleeper.ask("join_room", json!({ "roomId": "r" })).await;
+    let long = "x".repeat(9_000);
+    let mut sent = 0_u64;
+    // As much as the network holds, and more, until the one who does not read is gone.
+    let users = async || server.sign_up("see").await;
+    let observer = users().await;
+    loop {
+        speaker
+            .ask("send_message", json!({ "roomId": "r", "message": long }))
+            .await;
+        sent += 1;
+        speaker.events();
+        let there = observer.get("/chat/r/users").await.expect(200);
+        if there["userCount"] == 1 {
+            break;
+        }
+        assert!(sent < 5_000, "bob is still there");
+    }
+    // When he wakes up he is told, and misses nothing when he comes back.
+    sleeper.ended().await;
+    let seen = sleeper.events();
+    let shown = seen.iter().filter(|(name, _)| name == "new_message");
+    let last = shown
+        .map(|(_, message)| message["number"].as_u64().unwrap())
+        .max()
+        .unwrap_or(0);
+    assert!(
+        seen.iter()
+            .any(|(name, error)| name == "error" && error["code"] == "too_slow")
+    );
+    let mut back = Socket::connect(&bob).await;
+    let mut next = last;
+    loop {
+        let joined = back
+            .ask("join_room", json!({ "roomId": "r", "lastSeen": next }))
+            .await;
+        let missed = back.next("message_history").await;
+        for message in missed.as_array().unwrap() {
+            next += 1;
+            assert_eq!(message["number"], json!(next));
+        }
+        if joined["hasNewer"] == false {
+            break;
+        }
+    }
+    assert_eq!(next, sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_sees_the_same_order_whoever_speaks_at_once() {
+    let server = Server::start().await;
+    let people = join_all((0..4).map(|n| server.sign_up(["ann", "ben", "cat", "dan"][n]))).await;
+    let mut sockets = join_all(people.iter().map(Socket::connect)).await;
+    for socket in &mut sockets {
+        socket.ask("join_room", json!({ "roomId": "r" })).await;
+    }
+    let talk = sockets.iter_mut().enumerate().map(async |(who, socket)| {
+        for number in 0..50 {
+            let message = format!("{who}: {number}");
+            socket
+                .ask("send_message", json!({ "roomId": "r", "message": message }))
+                .await;
+        }
+    });
+    join_all(talk).await;
+    let mut orders = Vec::new();
+    for socket in &mut sockets {
+        let mut order = Vec::new();
+        for number in 1..=200 {
+            let message = socket.next("new_message").await;
+            assert_eq!(message["number"], json!(number));
+            order.push(message["message"].as_str().unwrap().to_owned());
+        }
+        orders.push(order);
+    }
+    assert!(orders.iter().all(|order| *order == orders[0]));
+    for who in 0..4 {
+        let prefix = format!("{who}: ");
+        let own: Vec<_> = orders[0]
+            .iter()
+            .filter(|text| text.starts_with(&prefix))
+            .collect();
+        let wanted: Vec<_> = (0..50).map(|number| format!("{who}: {number}")).collect();
+        assert_eq!(
+            own,
+            wanted.iter().collect::<Vec<_>>(),
+            "in the order in which it was said"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_test_profile_is_refused_where_others_could_reach_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = crate::support::command(dir.path())
+        .arg("serve")
+        .env("SOCIALHUB_LISTEN", "0.0.0.0:0")
+        .env("SOCIALHUB_REALTIME__PROTOCOL_TEST_PROFILE", "true")
+        .output()
+        .await
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("loopback"));
+}

@@ -171,8 +171,9 @@ struct MediaReply {
 /// Upload a picture, a video or a recording
 ///
 /// To be attached to a post later, by its id, within a day. A picture is narrowed and re-encoded, and what a camera wrote
-/// into it stays behind; so is a video where the server has ffmpeg, and `status` tells when it is ready. Without it, a
-/// video that browsers play is served as it is, with what its camera wrote into it.
+/// into it stays behind; so is a video where the server has ffmpeg, and `status` tells when it is ready, or
+/// `errorCode` why it never will be. Without it, a video that browsers play is served as it is, with what its camera wrote
+/// into it.
 #[utoipa::path(
     post, path = "/api/v1/media", tag = "media", security(("token" = [])),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
@@ -180,7 +181,11 @@ struct MediaReply {
         (status = 201, description = "It is here.", body = MediaReply),
         (status = 413, description = "`file_too_large`, `quota_exceeded`.", body = ErrorBody),
         (status = 415, description = "`unsupported_file`, `mismatched_file`.", body = ErrorBody),
-        (status = 422, description = "`broken_file`, `too_many_pixels`.", body = ErrorBody),
+        (
+            status = 422, body = ErrorBody,
+            description = "`broken_file`, `too_many_pixels`, `too_long`, `conversion_timed_out`, `conversion_crashed`, \
+                `conversion_failed`.",
+        ),
     )
 )]
 async fn upload(
@@ -348,6 +353,8 @@ struct SignatureQuery {
         (status = 403, description = "`invalid_signature`: it is not for everybody.", body = ErrorBody),
         (status = 412, description = "`precondition_failed`.", body = ErrorBody),
         (status = 416, description = "`range_not_satisfiable`.", body = ErrorBody),
+        (status = 422, description = "The `errorCode` of a video that could not be converted.", body = ErrorBody),
+        (status = 503, description = "`media_processing`.", body = ErrorBody),
     )
 )]
 async fn file(

@@ -249,6 +249,8 @@ section! {
         ffmpeg: String = "auto".to_owned();
         /// The longest video or recording, in seconds.
         max_video_seconds: u32 = 600;
+        /// How long one step of a conversion may take, in seconds; and a third of that more for each second of the video.
+        video_patience_s: u32 = 30;
         /// Memory for one conversion, in MiB.
         video_memory_mib: u32 = 2_048;
         /// How long an upload may take in all, in seconds.

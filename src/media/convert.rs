@@ -152,10 +152,10 @@ impl Media {
     }
 
     async fn convert_one(&self, hash: BlobHash, kind: Kind, is_last: bool) -> Attempt {
-        let state = match self.convert_and_secure(hash, kind).await {
+        let (state, failure) = match self.convert_and_secure(hash, kind).await {
             Ok(()) => {
                 counter!("socialhub_media_conversions_total", "outcome" => "done").increment(1);
-                Conversion::Done
+                (Conversion::Done, None)
             }
             // It stops, or the content is being removed just now.
             Err(error) if matches!(error.code(), Code::NotReady | Code::Overloaded) => {
@@ -171,19 +171,24 @@ impl Media {
                 return Attempt::Hindered;
             }
             Err(error) => {
-                let is_its_fault = error.code() != Code::Internal;
                 warn!(error = %error, causes = error.causes(), "A video could not be converted");
-                if !is_its_fault && !is_last {
-                    return Attempt::Failed;
-                }
+                let failure = match error.code() {
+                    Code::Internal if !is_last => return Attempt::Failed,
+                    Code::Internal => Code::ConversionFailed,
+                    code => code,
+                };
                 counter!("socialhub_media_conversions_total", "outcome" => "failed").increment(1);
-                Conversion::Failed
+                (Conversion::Failed, Some(failure))
             }
         };
         let noted = self
             .shared
             .store
-            .submit(SetConversion { hash, state })
+            .submit(SetConversion {
+                hash,
+                state,
+                failure,
+            })
             .await;
         if let Err(error) = &noted {
             warn!(error = %error, causes = error.causes(), "A conversion could not be noted");

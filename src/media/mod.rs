@@ -93,7 +93,7 @@ pub enum Conversion {
     Waiting,
     /// There.
     Done,
-    /// It could not be converted, and is served as it is, if browsers play that.
+    /// It could not be converted. As it was uploaded it is not shown: what a camera wrote into it would be.
     Failed,
 }
 
@@ -163,6 +163,9 @@ pub struct MediaItem {
     pub hls_url: Option<Link>,
     /// Whether it is ready to be shown.
     pub status: Status,
+    /// Why it could not be converted: the code of an error, such as `conversion_timed_out`.
+    #[schema(required, value_type = Option<String>)]
+    pub error_code: Option<Code>,
     /// Its size as uploaded, in bytes.
     pub size_bytes: u64,
     /// When it was uploaded.
@@ -214,6 +217,7 @@ struct Stored {
     size_bytes: u64,
     created_at: Timestamp,
     conversion: Conversion,
+    failure: Option<Code>,
 }
 
 impl MediaItem {
@@ -269,6 +273,8 @@ impl MediaItem {
                 Conversion::Waiting => Status::Processing,
                 Conversion::Failed => Status::Failed,
             },
+            error_code: (stored.conversion == Conversion::Failed)
+                .then(|| stored.failure.unwrap_or(Code::ConversionFailed)),
             size_bytes: stored.size_bytes,
             created_at: stored.created_at,
         }

@@ -7,7 +7,7 @@ use super::commands::NewMedia;
 use super::{Conversion, Focus, Holder, Kind, MediaItem, Stored};
 use crate::blobs::BlobHash;
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::{MediaId, UserId};
 use crate::page::Page;
 use crate::store::{ReadTx, WriteTx};
@@ -15,7 +15,7 @@ use crate::store::{ReadTx, WriteTx};
 /// A [`MediaItem`].
 const ITEM: &str = "
     SELECT m.id, m.holder_id, m.kind, m.width, m.height, m.duration_ms, m.is_animated, m.thumbhash, m.color, m.alt,
-           m.focus_x, m.focus_y, m.is_sensitive, m.is_public, m.size_bytes, m.created_at, b.conversion
+           m.focus_x, m.focus_y, m.is_sensitive, m.is_public, m.size_bytes, m.created_at, b.conversion, b.failure
     FROM media AS m
     JOIN blobs AS b ON b.hash = m.hash";
 
@@ -40,8 +40,18 @@ fn item(row: &Row<'_>) -> rusqlite::Result<MediaItem> {
             size_bytes: row.get("size_bytes")?,
             created_at: row.get("created_at")?,
             conversion: row.get("conversion")?,
+            failure: failure(row)?,
         },
     ))
+}
+
+/// Why a content could not be converted; what a later release found may have no name here.
+fn failure(row: &Row<'_>) -> rusqlite::Result<Option<Code>> {
+    let noted: Option<String> = row.get("failure")?;
+    Ok(noted.map(|noted| {
+        let known = Code::ALL.iter().find(|code| code.as_str() == noted);
+        known.copied().unwrap_or(Code::ConversionFailed)
+    }))
 }
 
 /// What these posts have: with the post's id, each post's in its order.
@@ -50,7 +60,7 @@ pub fn of_posts(tx: &ReadTx<'_>, posts: &[i64]) -> Result<Vec<(i64, MediaItem)>>
     let mut rows = tx.all(
         "SELECT m.id, m.holder_id, m.kind, m.width, m.height, m.duration_ms, m.is_animated, m.thumbhash, m.color,
                 m.alt, m.focus_x, m.focus_y, m.is_sensitive, m.is_public, m.size_bytes, m.created_at, m.position,
-                b.conversion
+                b.conversion, b.failure
          FROM json_each(:ids) AS wanted
          JOIN media AS m ON m.holder = 1 AND m.holder_id = wanted.value
          JOIN blobs AS b ON b.hash = m.hash",
@@ -101,12 +111,14 @@ pub(super) struct File {
     pub(super) is_public: bool,
     pub(super) plays: bool,
     pub(super) conversion: Conversion,
+    pub(super) failure: Option<Code>,
 }
 
 /// A file by the id in its address.
 pub(super) fn find_file(tx: &ReadTx<'_>, id: MediaId) -> Result<Option<File>> {
     tx.optional(
-        "SELECT m.hash, m.kind, m.format, m.is_animated, m.focus_x, m.focus_y, m.is_public, m.plays, b.conversion
+        "SELECT m.hash, m.kind, m.format, m.is_animated, m.focus_x, m.focus_y, m.is_public, m.plays, b.conversion,
+                b.failure
          FROM media AS m
          JOIN blobs AS b ON b.hash = m.hash
          WHERE m.id = :id",
@@ -124,6 +136,7 @@ pub(super) fn find_file(tx: &ReadTx<'_>, id: MediaId) -> Result<Option<File>> {
                 is_public: row.get("is_public")?,
                 plays: row.get("plays")?,
                 conversion: row.get("conversion")?,
+                failure: failure(row)?,
             })
         },
     )
@@ -282,10 +295,14 @@ pub(super) fn set_conversion(
     tx: &WriteTx<'_>,
     hash: BlobHash,
     conversion: Conversion,
+    failure: Option<Code>,
 ) -> Result<()> {
+    let failure = failure.filter(|_| conversion == Conversion::Failed);
     tx.execute(
-        "UPDATE blobs SET conversion = :conversion WHERE hash = :hash",
-        named_params! { ":hash": hash, ":conversion": conversion },
+        "UPDATE blobs SET conversion = :conversion, failure = :failure WHERE hash = :hash",
+        named_params! {
+            ":hash": hash, ":conversion": conversion, ":failure": failure.map(Code::as_str),
+        },
     )?;
     Ok(())
 }

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::container::{self, Container};
-use super::pictures::{self, Encoding, Format, Picture, PictureError};
+use super::pictures::{self, AnimatedEncoding, Animation, Encoding, Format, Picture, PictureError};
 use super::pool::Rest;
 use super::sweep::Doubtful;
-use super::variants::{self, Form, Size, Variant, WIDTHS};
+use super::variants::{self, Form, MAX_ANIMATED_WIDTH, Size, Variant, WIDTHS};
 use super::{Facts, Focus, Kind, Media, alt_text, focus_point, sql};
 use crate::blobs::{BlobHash, Blobs, Pin, Staged};
 use crate::config;
@@ -330,10 +330,11 @@ fn work_on(
     let picture = Picture::decode(open()?, format, limits).map_err(picture_error)?;
     let hash = staged.hash;
     let [red, green, blue] = picture.dominant_color();
+    let own_width = picture.width();
     let known = Facts {
         kind: Kind::Image,
         format: format.to_string().to_lowercase(),
-        width: Some(picture.width()),
+        width: Some(own_width),
         height: Some(picture.height()),
         duration_ms: None,
         is_animated: facts.is_animated,
@@ -341,30 +342,83 @@ fn work_on(
         thumbhash: Some(STANDARD.encode(picture.thumbhash())),
         color: Some(format!("#{red:02x}{green:02x}{blue:02x}")),
     };
-    // What moves is made when it is asked for: one frame is all that was decoded, and the whole may take long.
-    let widths: &[u32] = if facts.is_animated { &[] } else { &WIDTHS };
-    if widths.contains(&FIRST) {
-        put(blobs, hash, &picture, &[FIRST])?;
-    }
+    let source = if facts.is_animated {
+        // One frame is all that was decoded so far.
+        drop(picture);
+        Source::Moving(Animation::open(open()?, format, limits).map_err(picture_error)?)
+    } else {
+        Source::Still(picture)
+    };
+    // Of what moves, this also decodes each frame: what is damaged in a later one is not published.
+    source.put(blobs, hash, &[FIRST])?;
     blobs.keep(staged)?;
     // Until the rest is there, too: what is removed meanwhile would come back in parts.
     let pin = blobs.pin(hash)?;
     // Wider than the picture would be the same again; the widest is what its own address shows.
-    let mut rest: Vec<u32> = widths
-        .iter()
-        .copied()
-        .filter(|width| *width > FIRST && (*width < picture.width() || *width == WIDTHS[3]))
+    let widest = source.widest();
+    let mut rest: Vec<u32> = WIDTHS
+        .into_iter()
+        .filter(|width| *width > FIRST)
+        .filter(|width| (*width < own_width && *width <= widest) || *width == WIDTHS[3])
         .collect();
     rest.sort_unstable_by(|a, b| b.cmp(a));
     let blobs = blobs.clone();
     let later: Rest = Box::new(move || {
         let _pin = pin;
-        if let Err(error) = put(&blobs, hash, &picture, &rest) {
+        if let Err(error) = source.put(&blobs, hash, &rest) {
             // Whoever asks for one of them has it made.
             warn!(error = %error, causes = error.causes(), "Some sizes of a picture could not be made");
         }
     });
     Ok(((known, false, kept), Some(later)))
+}
+
+/// What the sizes of an upload are made of.
+enum Source {
+    Still(Picture),
+    Moving(Animation),
+}
+
+impl Source {
+    fn widest(&self) -> u32 {
+        match self {
+            Self::Still(_) => u32::MAX,
+            Self::Moving(_) => MAX_ANIMATED_WIDTH,
+        }
+    }
+
+    fn put(&self, blobs: &Blobs, hash: BlobHash, widths: &[u32]) -> Result<()> {
+        match self {
+            Self::Still(picture) => put(blobs, hash, picture, widths),
+            Self::Moving(animation) => put_moving(blobs, hash, animation, widths),
+        }
+    }
+}
+
+fn put_moving(blobs: &Blobs, hash: BlobHash, animation: &Animation, widths: &[u32]) -> Result<()> {
+    // Several names may stand for one width.
+    let made = |width: u32| (width.min(MAX_ANIMATED_WIDTH), AnimatedEncoding::WebP);
+    let mut targets: Vec<_> = widths.iter().map(|width| made(*width)).collect();
+    targets.dedup();
+    let files = animation.encode_all(&targets).map_err(picture_error)?;
+    for width in widths {
+        let file = targets
+            .iter()
+            .zip(&files)
+            .find(|(target, _)| **target == made(*width));
+        if let Some((_, file)) = file {
+            blobs.put_variant(hash, &webp_name(*width), file)?;
+        }
+    }
+    Ok(())
+}
+
+fn webp_name(width: u32) -> String {
+    let variant = Variant {
+        size: Size::Width(width),
+        form: Form::WebP,
+    };
+    variant.file_name(Focus::default())
 }
 
 pub(super) fn put(blobs: &Blobs, hash: BlobHash, picture: &Picture, widths: &[u32]) -> Result<()> {
@@ -375,12 +429,8 @@ pub(super) fn put(blobs: &Blobs, hash: BlobHash, picture: &Picture, widths: &[u3
         let Some(rendered) = rendered.iter().find(|one| one.width() == narrowed) else {
             continue;
         };
-        let variant = Variant {
-            size: Size::Width(*width),
-            form: Form::WebP,
-        };
         let bytes = rendered.encode(Encoding::WebP).map_err(picture_error)?;
-        blobs.put_variant(hash, &variant.file_name(Focus::default()), &bytes)?;
+        blobs.put_variant(hash, &webp_name(*width), &bytes)?;
     }
     Ok(())
 }

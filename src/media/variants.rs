@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -32,13 +33,18 @@ use crate::error::{Code, Error, Result};
 pub(super) const WIDTHS: [u32; 4] = [320, 640, 1280, 2048];
 
 /// What moves is not made wider: it grows with every frame.
-const MAX_ANIMATED_WIDTH: u32 = 640;
+pub(super) const MAX_ANIMATED_WIDTH: u32 = 640;
 
 /// The sides of avatars.
 const AVATARS: [u32; 2] = [96, 400];
 
 /// The widths of banners.
 const BANNERS: [u32; 2] = [600, 1500];
+
+/// Variants of which it is remembered that they could not be made, and for how long: trying costs a whole decoding, and
+/// ends the same way unless the fault was a passing one of ours.
+const FAILURES: u64 = 10_000;
+const FAILED_FOR: Duration = Duration::from_mins(5);
 
 /// The widths in which a picture is offered beside its own. A very long one is not as wide as it was asked for.
 pub(super) fn offered(width: u32, height: u32, is_animated: bool) -> impl Iterator<Item = u32> {
@@ -227,21 +233,38 @@ fn make(
 
 type Lock = Arc<tokio::sync::Mutex<()>>;
 
-/// Which variants are being made, so that each is made once, however many ask.
-#[derive(Clone, Default)]
-pub(super) struct Making(Arc<Mutex<HashMap<(BlobHash, String), Lock>>>);
+/// Which variant of which content.
+type Key = (BlobHash, String);
+
+/// Which variants are being made, so that each is made once, however many ask; and which could not be.
+#[derive(Clone)]
+pub(super) struct Making {
+    locks: Arc<Mutex<HashMap<Key, Lock>>>,
+    failed: moka::sync::Cache<Key, Code>,
+}
 
 /// A place in the queue for one variant.
 struct Turn {
     making: Making,
-    key: (BlobHash, String),
+    key: Key,
     lock: Lock,
 }
 
+impl Default for Making {
+    fn default() -> Self {
+        let failed = moka::sync::Cache::builder()
+            .max_capacity(FAILURES)
+            .time_to_live(FAILED_FOR);
+        Self {
+            locks: Arc::default(),
+            failed: failed.build(),
+        }
+    }
+}
+
 impl Making {
-    fn turn(&self, hash: BlobHash, name: &str) -> Turn {
-        let key = (hash, name.to_owned());
-        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn turn(&self, key: Key) -> Turn {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = Arc::clone(locks.entry(key.clone()).or_default());
         Turn {
             making: self.clone(),
@@ -251,9 +274,24 @@ impl Making {
     }
 }
 
+impl Turn {
+    /// Whether it was tried a while ago, maybe by who came before in the queue.
+    fn check(&self) -> Result<()> {
+        match self.making.failed.get(&self.key) {
+            Some(code) => Err(Error::new(code)),
+            None => Ok(()),
+        }
+    }
+
+    fn note_failure(&self, error: &Error) {
+        self.making.failed.insert(self.key.clone(), error.code());
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut locks = self.making.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let locks = &self.making.locks;
+        let mut locks = locks.lock().unwrap_or_else(PoisonError::into_inner);
         // The map's own, and this one: nobody else is waiting.
         if Arc::strong_count(&self.lock) == 2 {
             locks.remove(&self.key);
@@ -272,7 +310,8 @@ impl Media {
         name: &str,
     ) -> Result<Option<Bytes>> {
         let shared = &self.shared;
-        let turn = shared.making.turn(file.hash, name);
+        let turn = shared.making.turn((file.hash, name.to_owned()));
+        turn.check()?;
         let first = Arc::clone(&turn.lock).lock_owned().await;
         // It may be removed, or, where it is a copy, dropped.
         let pin = shared.blobs.pin(file.hash)?;
@@ -291,11 +330,13 @@ impl Media {
         let name = name.to_owned();
         let work = move || {
             // With the work, so that it is begun once even when those who asked have gone away.
-            let (_turn, _first, _pin) = (turn, first, pin);
+            let (turn, _first, _pin) = (turn, first, pin);
             if blobs.variant(hash, &name).exists() {
                 return Ok((None, None));
             }
-            let bytes = make(&original, format, &limits, variant, focus, is_animated)?;
+            turn.check()?;
+            let bytes = make(&original, format, &limits, variant, focus, is_animated)
+                .inspect_err(|error| turn.note_failure(error))?;
             let left = match blobs.put_variant(hash, &name, &bytes) {
                 Ok(()) => None,
                 Err(error) if error.code() == Code::StorageFull => Some(bytes.into()),

@@ -7,6 +7,7 @@ use image::{GenericImageView, ImageFormat};
 use reqwest::Method;
 use reqwest::multipart::Form;
 use serde_json::{Value, json};
+use socialhub::media::pictures;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::pictures::{jpeg, part, picture, send, upload};
@@ -951,4 +952,102 @@ async fn who_is_gone_leaves_no_picture_of_themselves() {
     fetch(&server, &path, "*/*")
         .await
         .expect_code(404, "media_not_found");
+}
+
+/// A WebP or GIF of three frames of noise.
+fn moving(format: Moving) -> Vec<u8> {
+    let frames = (1..=3_u64).map(|seed| {
+        let still = image::load_from_memory(&noise(400, seed)).unwrap();
+        image::Frame::from_parts(
+            still.into_rgba8(),
+            0,
+            0,
+            image::Delay::from_numer_denom_ms(100, 1),
+        )
+    });
+    let mut gif = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new_with_speed(&mut gif, 30);
+    encoder.encode_frames(frames).unwrap();
+    drop(encoder);
+    if format == Moving::Gif {
+        return gif;
+    }
+    let limits = pictures::Limits {
+        max_pixels: 1_000_000,
+        max_side: 1_000,
+        max_memory_bytes: 100_000_000,
+        max_frames: 10,
+        max_total_pixels: 10_000_000,
+    };
+    let gif = std::io::Cursor::new(gif);
+    let gif = pictures::Animation::open(gif, pictures::Format::Gif, &limits).unwrap();
+    gif.encode(400, pictures::AnimatedEncoding::WebP).unwrap()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Moving {
+    Gif,
+    WebP,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moves_is_there_with_the_answer_and_whole() {
+    let server = Server::start_with(|config| config.media.workers = 1).await;
+    let ada = server.sign_up("ada").await;
+    for (format, media_type) in [(Moving::WebP, "image/webp"), (Moving::Gif, "image/gif")] {
+        let whole = moving(format);
+        let send_file = async |bytes: Vec<u8>| {
+            let form = Form::new().part("file", part(bytes, "a", media_type));
+            send(&ada, "/api/v1/media", form).await
+        };
+        let variants = files_in(&server, "variants");
+        if format == Moving::WebP {
+            // Its last frame claims to begin with more than there is of it.
+            let mut damaged = whole.clone();
+            let last = whole.windows(4).rposition(|name| name == b"ANMF").unwrap();
+            assert_eq!(&whole[last + 24..last + 28], b"VP8 ");
+            damaged[last + 33..last + 35].fill(0xff);
+            send_file(damaged).await.expect_code(422, "broken_file");
+            eventually("what was refused is gone", || async {
+                (files_in(&server, "variants") == variants).then_some(())
+            })
+            .await;
+        }
+        let media = send_file(whole).await.expect(201)["media"].clone();
+        assert_eq!(media["isAnimated"], true);
+        assert!(files_in(&server, "variants") > variants, "{format:?}");
+        // The others follow: what its own address shows, and 640 where it is that wide.
+        eventually("the rest is there", || async {
+            (files_in(&server, "variants") == variants + 2).then_some(())
+        })
+        .await;
+        let path = path_of(&media["url"]);
+        let shown = fetch(&server, &path, "image/webp").await;
+        assert_eq!(size_of(&shown), (400, 400));
+        assert_eq!(files_in(&server, "variants"), variants + 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_made_is_not_tried_again_with_each_request() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let media = upload(&ada, "/api/v1/media").await.expect(201)["media"].clone();
+    let (path, query) = {
+        let path = path_of(&media["url"]);
+        let (path, query) = path.split_once('?').unwrap();
+        (path.to_owned(), query.to_owned())
+    };
+    let original = files(&server.config.data_dir.join("media/originals")).remove(0);
+    let whole = std::fs::read(&original).unwrap();
+    let ask = async |name: &str| {
+        let path = format!("{path}/{name}?{query}");
+        fetch(&server, &path, "*/*").await
+    };
+    // As a disk that loses what it was given.
+    std::fs::write(&original, &whole[..whole.len() / 2]).unwrap();
+    ask("640.jpg").await.expect_code(422, "broken_file");
+    std::fs::write(&original, &whole).unwrap();
+    ask("640.jpg").await.expect_code(422, "broken_file");
+    assert_eq!(ask("320.jpg").await.status, 200);
 }

@@ -1,17 +1,18 @@
 //! Films on their way into what every browser plays: one after the other, in the background. What waits is noted in the
-//! database, so a restart goes on where it was.
+//! database, so a restart goes on where it was; `queue` says whose turn it is.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::counter;
 use tracing::{info, warn};
 
 use super::ffmpeg::{Ffmpeg, Job};
 use super::films::{Films, ffmpeg_error};
+use super::queue::{Attempt, Queue};
 use super::{Conversion, Kind, Media, SetConversion, sql};
 use crate::blobs::{BlobHash, Blobs, Part};
 use crate::error::{Code, Error, Result};
@@ -23,21 +24,8 @@ pub(super) const SOUND: &str = "sound.m4a";
 pub(super) const LADDER: &str = "hls";
 const MASTER: &str = "master.m3u8";
 
-/// How often one that fails for no fault of its own is tried.
-const ATTEMPTS: u32 = 3;
-
-/// How long to wait before such a one is tried again.
+/// How long to wait before the database is asked again that did not answer.
 const PAUSE: Duration = Duration::from_mins(1);
-
-/// How an attempt at a conversion ended.
-enum Attempt {
-    /// There is nothing more to do about it.
-    Over,
-    /// It may go better another time.
-    Failed,
-    /// By something that has nothing to do with it, and passes.
-    Hindered,
-}
 
 /// How far each conversion is, from 0 to 1.
 #[derive(Default)]
@@ -83,33 +71,27 @@ impl Media {
     }
 
     async fn convert_all(&self) {
-        let mut attempts: HashMap<BlobHash, u32> = HashMap::new();
-        let mut after = None;
+        let mut queue = Queue::default();
         loop {
-            let next = self
+            let put_off = queue.put_off(Instant::now());
+            let waiting = self
                 .shared
                 .store
-                .read(move |tx| sql::next_waiting(tx, after))
+                .read(move |tx| sql::waiting(tx, &put_off))
                 .await;
-            match next {
-                Ok(Some((hash, kind))) => {
-                    after = Some(hash);
-                    let tried = attempts.get(&hash).copied().unwrap_or_default() + 1;
-                    match self.convert_one(hash, kind, tried >= ATTEMPTS).await {
-                        Attempt::Over => attempts.remove(&hash),
-                        Attempt::Failed => attempts.insert(hash, tried),
-                        Attempt::Hindered => attempts.insert(hash, tried - 1),
-                    };
+            match waiting.map(|waiting| queue.next(waiting)) {
+                Ok(Some(film)) => {
+                    let is_last = queue.is_last_try(film.hash);
+                    let attempt = self.convert_one(film.hash, film.kind, is_last).await;
+                    queue.note(&film, attempt, self.shared.ids.now(), Instant::now());
                 }
-                // From the beginning: those that came meanwhile, and those that failed.
-                Ok(None) if after.is_some() && attempts.is_empty() => after = None,
                 Ok(None) => {
-                    let is_waiting = after.take().is_some();
                     let news = self.shared.shelf.news.notified();
-                    if is_waiting {
-                        tokio::time::timeout(PAUSE, news).await.ok();
-                    } else {
-                        news.await;
+                    match queue.resumes_at(Instant::now()) {
+                        Some(then) => {
+                            tokio::time::timeout_at(then.into(), news).await.ok();
+                        }
+                        None => news.await,
                     }
                 }
                 Err(error) => {

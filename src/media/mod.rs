@@ -1,7 +1,7 @@
 //! Pictures, video and audio: taken in, made into what is served, and served.
 //!
 //! * `intake`, `resumable`: from bytes on the wire to a content that is known and kept;
-//! * [`container`], [`ffmpeg`], `films`, `convert`: what plays, and making it play everywhere;
+//! * [`container`], [`ffmpeg`], `films`, `convert`, `queue`: what plays, and making it play everywhere;
 //! * [`pictures`]: decoding, resizing, encoding, with nothing but bytes in and out;
 //! * `variants`: what there is of a picture, and under which names;
 //! * `pool`: the threads for all that;
@@ -20,6 +20,7 @@ mod films;
 mod intake;
 pub mod pictures;
 mod pool;
+mod queue;
 mod resumable;
 mod serving;
 pub mod sql;

@@ -4,6 +4,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Row, named_params};
 
 use super::commands::NewMedia;
+use super::queue::Waiting;
 use super::{Conversion, Focus, Holder, Kind, MediaItem, Stored};
 use crate::blobs::BlobHash;
 use crate::clock::Timestamp;
@@ -274,20 +275,28 @@ pub(super) fn use_blob(tx: &WriteTx<'_>, new: &NewMedia) -> Result<bool> {
     Ok(known == 0)
 }
 
-/// A content that waits to be converted, after this one in no order that means anything, and what it is.
-pub(super) fn next_waiting(
-    tx: &ReadTx<'_>,
-    after: Option<BlobHash>,
-) -> Result<Option<(BlobHash, Kind)>> {
-    tx.optional(
-        "SELECT b.hash, m.kind
+/// Of each person the first upload that waits to be converted, but for those that are put off.
+pub(super) fn waiting(tx: &ReadTx<'_>, put_off: &[BlobHash]) -> Result<Vec<Waiting>> {
+    let put_off: Vec<String> = put_off.iter().map(ToString::to_string).collect();
+    let put_off = serde_json::to_string(&put_off).map_err(Error::internal)?;
+    // With `min`, the other columns are those of the same row.
+    tx.all(
+        "SELECT m.owner_id, min(m.id) AS id, m.hash, m.kind, m.created_at
          FROM blobs AS b
          JOIN media AS m ON m.hash = b.hash
-         WHERE b.conversion = 1 AND b.hash > :after
-         ORDER BY b.hash
-         LIMIT 1",
-        named_params! { ":after": after.unwrap_or(BlobHash::new([0; 32])) },
-        |row| Ok((row.get("hash")?, row.get("kind")?)),
+         WHERE b.conversion = 1 AND lower(hex(b.hash)) NOT IN (SELECT value FROM json_each(:put_off))
+         GROUP BY m.owner_id
+         LIMIT 10000",
+        named_params! { ":put_off": put_off },
+        |row| {
+            Ok(Waiting {
+                owner: row.get("owner_id")?,
+                id: row.get("id")?,
+                hash: row.get("hash")?,
+                kind: row.get("kind")?,
+                since: row.get("created_at")?,
+            })
+        },
     )
 }
 

@@ -447,3 +447,38 @@ async fn what_was_converted_before_the_rest_failed_is_served() {
     let facts = container::inspect(Cursor::new(&film.bytes[..]), Container::Mp4).unwrap();
     assert!(facts.is_faststart && facts.plays_in_browsers());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_films_of_one_do_not_hold_up_the_one_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, gate) = (dir.path().join("order"), dir.path().join("gate"));
+    // Each waits for the gate; what is read is named by its hash.
+    let first = format!(
+        "echo \"$*\" | sed 's/.*originals.......\\([0-9a-f]*\\).*/\\1/' >>{}; until [ -e {} ]; do sleep 0.02; done",
+        order.display(),
+        gate.display(),
+    );
+    let program = helper_but(dir.path(), "/film.mp4", &first);
+    let server = Server::start_with(|config| config.media.ffmpeg = program).await;
+    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
+    let add = async |person: &Person, name: &str| {
+        let media = upload(person, name, "video/mp4").await.expect(201)["media"].clone();
+        (blake3::hash(&fixture(name)).to_string(), media)
+    };
+    let first = add(&ada, "faststart.mp4").await;
+    let begun = || std::fs::read_to_string(&order).unwrap_or_default();
+    eventually("the first is under way", || async {
+        (begun().lines().count() == 1).then_some(())
+    })
+    .await;
+    let second = add(&ada, "film.webm").await;
+    let third = add(&ada, "fragments.mp4").await;
+    let others = add(&bob, "recorded.mov").await;
+    std::fs::write(&gate, "").unwrap();
+    for (person, (_, media)) in [(&ada, &second), (&ada, &third), (&bob, &others)] {
+        converted(person, media).await;
+    }
+    let begun = begun();
+    let begun: Vec<&str> = begun.lines().collect();
+    assert_eq!(begun, [first.0, others.0, second.0, third.0]);
+}

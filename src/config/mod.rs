@@ -243,6 +243,8 @@ section! {
         workers: u32 = 0;
         /// Pictures that may wait to be worked on; beyond it, uploads wait for a place, and answer 503 after a while.
         queue_capacity: u32 = 64;
+        /// Memory for the pictures that are decoded at once, in MiB; one that takes more is decoded alone.
+        picture_memory_mib: u32 = 1_024;
         /// Memory for small files that are asked for often, in MiB.
         cache_mib: u32 = 16;
         /// The program that converts videos: `auto` for the one in the `PATH` if there is one, `off` for none, or where it is.

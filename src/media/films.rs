@@ -19,6 +19,8 @@ use super::container::{self, Container, ContainerError};
 use super::ffmpeg::{self, Ffmpeg, FfmpegError, Job, Refusal};
 use super::intake::{FIRST, picture_error, put};
 use super::pictures::{self, Format, Picture};
+use super::pool::Budget;
+use super::variants::share_for;
 use super::{Facts, Kind};
 use crate::blobs::{Blobs, Staged};
 use crate::config;
@@ -119,6 +121,7 @@ impl Films {
         staged: Staged,
         container: Container,
         limits: &pictures::Limits,
+        budget: &Budget,
     ) -> Result<(Facts, bool)> {
         let file = File::open(staged.path()).map_err(Error::internal)?;
         let read = container::inspect(file, container).map_err(container_error)?;
@@ -151,7 +154,7 @@ impl Films {
             ));
         };
         // Where the helper fails, the file is not kept as it is: what a camera wrote into it would be shown.
-        self.look_closer(ffmpeg, blobs, &staged, limits, &mut facts)?;
+        self.look_closer(ffmpeg, blobs, &staged, limits, budget, &mut facts)?;
         blobs.keep(staged)?;
         Ok((facts, true))
     }
@@ -162,6 +165,7 @@ impl Films {
         blobs: &Blobs,
         staged: &Staged,
         limits: &pictures::Limits,
+        budget: &Budget,
         facts: &mut Facts,
     ) -> Result<()> {
         let scratch = blobs.scratch()?;
@@ -183,6 +187,7 @@ impl Films {
         ffmpeg
             .poster(staged.path(), &probed, &poster, &job)
             .map_err(refused)?;
+        let _share = share_for(budget, &poster, Format::Png, limits)?;
         let file = BufReader::new(File::open(&poster).map_err(Error::internal)?);
         let picture = Picture::decode(file, Format::Png, limits).map_err(picture_error)?;
         let [red, green, blue] = picture.dominant_color();

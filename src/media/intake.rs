@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::container::{self, Container};
 use super::pictures::{self, AnimatedEncoding, Animation, Encoding, Format, Picture, PictureError};
-use super::pool::Rest;
+use super::pool::{Budget, Rest};
 use super::sweep::Doubtful;
 use super::variants::{self, Form, MAX_ANIMATED_WIDTH, Size, Variant, WIDTHS};
 use super::{Facts, Focus, Kind, Media, alt_text, focus_point, sql};
@@ -234,16 +234,17 @@ impl Media {
         } else {
             let blobs = self.shared.blobs.clone();
             let limits = variants::limits(&self.shared.options);
+            let budget = self.shared.budget.clone();
             match format {
                 Recognised::Picture(format) => {
-                    let work = move || work_on(&blobs, staged, kept, format, &limits);
+                    let work = move || work_on(&blobs, staged, kept, format, &limits, &budget);
                     self.shared.pool.run(work).await?
                 }
                 Recognised::Film(container) => {
                     let films = self.shared.films.clone();
                     let work = move || {
                         let (facts, is_waiting) =
-                            films.work_on(&blobs, staged, container, &limits)?;
+                            films.work_on(&blobs, staged, container, &limits, &budget)?;
                         Ok(((facts, is_waiting, kept), None))
                     };
                     self.shared.film_pool.run(work).await?
@@ -320,6 +321,7 @@ fn work_on(
     kept: Kept,
     format: Format,
     limits: &pictures::Limits,
+    budget: &Budget,
 ) -> Result<((Facts, bool, Kept), Option<Rest>)> {
     let open = || {
         File::open(staged.path())
@@ -327,6 +329,7 @@ fn work_on(
             .map_err(Error::internal)
     };
     let facts = pictures::inspect(open()?, format, limits).map_err(picture_error)?;
+    let share = variants::share_for(budget, staged.path(), format, limits)?;
     let picture = Picture::decode(open()?, format, limits).map_err(picture_error)?;
     let hash = staged.hash;
     let [red, green, blue] = picture.dominant_color();
@@ -364,7 +367,7 @@ fn work_on(
     rest.sort_unstable_by(|a, b| b.cmp(a));
     let blobs = blobs.clone();
     let later: Rest = Box::new(move || {
-        let _pin = pin;
+        let (_pin, _share) = (pin, share);
         if let Err(error) = source.put(&blobs, hash, &rest) {
             // Whoever asks for one of them has it made.
             warn!(error = %error, causes = error.causes(), "Some sizes of a picture could not be made");

@@ -343,6 +343,8 @@ struct Shared {
     options: config::Media,
     pool: pool::Pool,
     film_pool: pool::Pool,
+    /// What the threads of both may decode at once.
+    budget: pool::Budget,
     making: variants::Making,
     shelf: serving::Shelf,
     /// Drawn avatars that were asked for.
@@ -401,6 +403,9 @@ impl Media {
                 blobs: blobs.await?,
                 pool: pool::Pool::start(options)?,
                 film_pool: pool::Pool::start_for_films(options)?,
+                budget: pool::Budget::new(
+                    u64::from(options.picture_memory_mib.max(1)) * 1024 * 1024,
+                ),
                 making: variants::Making::default(),
                 shelf: serving::Shelf::new(options, &store),
                 drawn: moka::sync::Cache::builder()

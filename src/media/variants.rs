@@ -21,8 +21,9 @@ use bytes::Bytes;
 use super::films::POSTER;
 use super::intake::picture_error;
 use super::pictures::{
-    AnimatedEncoding, Animation, Encoding, Format, Limits, MAX_RENDERED_SIDE, Picture, Shape,
+    self, AnimatedEncoding, Animation, Encoding, Format, Limits, MAX_RENDERED_SIDE, Picture, Shape,
 };
+use super::pool::{Budget, Share};
 use super::serving::spot;
 use super::{Focus, Kind, Media};
 use crate::blobs::{BlobHash, Part};
@@ -198,6 +199,18 @@ pub(super) fn format(name: &str) -> Result<Format> {
     }
 }
 
+/// Waits until there is memory to decode a picture with. Blocks.
+pub(super) fn share_for(
+    budget: &Budget,
+    file: &Path,
+    format: Format,
+    limits: &Limits,
+) -> Result<Share> {
+    let file = BufReader::new(File::open(file).map_err(Error::internal)?);
+    let bytes = pictures::weigh(file, format, limits).map_err(picture_error)?;
+    Ok(budget.take(bytes))
+}
+
 /// Makes one variant of a picture from its original. Blocks and keeps a core busy.
 fn make(
     original: &Path,
@@ -206,7 +219,9 @@ fn make(
     variant: Variant,
     focus: Focus,
     is_animated: bool,
+    budget: &Budget,
 ) -> Result<Vec<u8>> {
+    let _share = share_for(budget, original, format, limits)?;
     let file = BufReader::new(File::open(original).map_err(Error::internal)?);
     // A square that moves would be no avatar that anybody wants to look at in a list.
     if let (true, Size::Width(width), Form::WebP | Form::Gif) =
@@ -322,6 +337,7 @@ impl Media {
         let original = shared.blobs.bring(file.hash, original).await?;
         let original = original.ok_or(Code::MediaNotFound)?;
         let (blobs, limits) = (shared.blobs.clone(), limits(&shared.options));
+        let budget = shared.budget.clone();
         let (hash, focus, is_animated) = (file.hash, file.focus, file.is_animated);
         let format = match file.kind {
             Kind::Image => format(&file.format)?,
@@ -335,8 +351,16 @@ impl Media {
                 return Ok((None, None));
             }
             turn.check()?;
-            let bytes = make(&original, format, &limits, variant, focus, is_animated)
-                .inspect_err(|error| turn.note_failure(error))?;
+            let bytes = make(
+                &original,
+                format,
+                &limits,
+                variant,
+                focus,
+                is_animated,
+                &budget,
+            )
+            .inspect_err(|error| turn.note_failure(error))?;
             let left = match blobs.put_variant(hash, &name, &bytes) {
                 Ok(()) => None,
                 Err(error) if error.code() == Code::StorageFull => Some(bytes.into()),

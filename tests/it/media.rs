@@ -1051,3 +1051,22 @@ async fn what_cannot_be_made_is_not_tried_again_with_each_request() {
     ask("640.jpg").await.expect_code(422, "broken_file");
     assert_eq!(ask("320.jpg").await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_that_need_more_memory_than_there_is_are_taken_one_by_one() {
+    let server = Server::start_with(|config| {
+        config.media.workers = 4;
+        config.media.picture_memory_mib = 1;
+    })
+    .await;
+    let ada = server.sign_up("ada").await;
+    let form = (0..10).fold(Form::new(), |form, seed| {
+        let bytes = picture(800, 600, seed, ImageFormat::Png);
+        form.part("file", part(bytes, "a.png", "image/png"))
+    });
+    let post = send(&ada, "/posts/", form).await.expect(201)["post"].clone();
+    for address in post["imageUrls"].as_array().unwrap() {
+        let reply = fetch(&server, &path_of(address), "image/jpeg").await;
+        assert_eq!(size_of(&reply), (800, 600));
+    }
+}

@@ -18,7 +18,7 @@ use crate::gateway::ranges::{self, FileBody, Source};
 use crate::gateway::{Body, Caller, ErrorBody, Form, Path, Query, is_form, patch};
 use crate::id::{MediaId, UserId};
 use crate::media::{
-    Content, Description, Focus, Media, MediaEdit, MediaItem, Served, Upload, Wish, pictures,
+    Claim, Content, Description, Focus, Media, MediaEdit, MediaItem, Served, Upload, Wish, pictures,
 };
 
 /// The fields in which clients of the original, and its documentation, send files.
@@ -66,10 +66,11 @@ pub(super) async fn read_form<T: DeserializeOwned + Send>(
         if uploads.len() == max_files {
             return Err(Error::new(Code::TooManyFiles));
         }
-        let declared = file.media_type.take();
-        let upload = media
-            .receive(declared.as_deref(), file.into_stream())
-            .await?;
+        let claim = Claim {
+            media_type: file.media_type.take(),
+            file_name: file.file_name.take(),
+        };
+        let upload = media.receive(&claim, file.into_stream()).await?;
         uploads.push(upload);
     }
     let hashes = uploads

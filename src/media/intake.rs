@@ -1,6 +1,6 @@
 //! From bytes on the wire to a content that is known and kept.
 //!
-//! What a file is, is decided by its content; its name and its declared type are hearsay. Each step refuses as early as
+//! What a file is, is decided by its content; its name and its declared type can only contradict it. Each step refuses as early as
 //! it can: too large while it arrives, too many pixels before one is decoded.
 
 use std::fs::File;
@@ -16,6 +16,7 @@ use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use super::claim::Claim;
 use super::container::{self, Container};
 use super::pictures::{self, AnimatedEncoding, Animation, Encoding, Format, Picture, PictureError};
 use super::pool::{Budget, Rest};
@@ -140,7 +141,7 @@ impl Media {
     /// the pieces. Nothing is left of what was refused.
     pub async fn receive(
         &self,
-        declared: Option<&str>,
+        claim: &Claim,
         pieces: impl Stream<Item = Result<Bytes>> + Send,
     ) -> Result<Upload> {
         let mut pieces = pin!(pieces);
@@ -156,7 +157,7 @@ impl Media {
                 if incoming.size_bytes() == 0 {
                     return Err(Error::new(Code::EmptyFile));
                 }
-                known = Some(recognise(incoming.head(), declared, &self.shared.options)?);
+                known = Some(recognise(incoming.head(), claim, &self.shared.options)?);
             }
             if let Some((_, max_bytes)) = known
                 && incoming.size_bytes() > max_bytes
@@ -176,8 +177,8 @@ impl Media {
     }
 
     /// The same of a file that has arrived already.
-    pub(super) fn recognised(&self, staged: Staged, declared: Option<&str>) -> Result<Upload> {
-        let (format, max_bytes) = recognise(&staged.head, declared, &self.shared.options)?;
+    pub(super) fn recognised(&self, staged: Staged, claim: &Claim) -> Result<Upload> {
+        let (format, max_bytes) = recognise(&staged.head, claim, &self.shared.options)?;
         if staged.size_bytes > max_bytes {
             return Err(Error::new(Code::FileTooLarge));
         }
@@ -264,11 +265,7 @@ impl Media {
 }
 
 /// What a content is by its beginning, and how large that may be.
-fn recognise(
-    head: &[u8],
-    declared: Option<&str>,
-    options: &config::Media,
-) -> Result<(Recognised, u64)> {
+fn recognise(head: &[u8], claim: &Claim, options: &config::Media) -> Result<(Recognised, u64)> {
     let (recognised, max_bytes) = if let Some(format) = pictures::sniff(head) {
         (Recognised::Picture(format), options.max_picture_bytes)
     } else if let Some(container) = container::sniff(head) {
@@ -276,23 +273,11 @@ fn recognise(
     } else {
         return Err(Error::new(Code::UnsupportedFile));
     };
-    // Recordings call themselves videos and the other way round, and one form of picture another; who does not know says
-    // that it is bytes.
-    let kinds: &[&str] = match recognised {
-        Recognised::Picture(_) => &["image/", "application/octet-stream"],
-        Recognised::Film(_) => &[
-            "video/",
-            "audio/",
-            "application/octet-stream",
-            "application/mp4",
-            "application/ogg",
-        ],
+    let picture = match recognised {
+        Recognised::Picture(format) => Some(format),
+        Recognised::Film(_) => None,
     };
-    let declared = declared.map(|declared| declared.trim().to_ascii_lowercase());
-    let is_belied = declared.is_some_and(|declared| {
-        !declared.is_empty() && !kinds.iter().any(|kind| declared.starts_with(kind))
-    });
-    if is_belied {
+    if !claim.fits(picture) {
         return Err(Error::new(Code::MismatchedFile));
     }
     Ok((recognised, max_bytes))
@@ -305,7 +290,11 @@ pub fn recognised_as(
     declared: Option<&str>,
     options: &config::Media,
 ) -> Result<(Kind, u64)> {
-    let (recognised, max_bytes) = recognise(head, declared, options)?;
+    let claim = Claim {
+        media_type: declared.map(str::to_owned),
+        file_name: None,
+    };
+    let (recognised, max_bytes) = recognise(head, &claim, options)?;
     let kind = match recognised {
         Recognised::Picture(_) => Kind::Image,
         Recognised::Film(_) => Kind::Video,

@@ -1,6 +1,6 @@
 //! Pictures, video and audio: taken in, made into what is served, and served.
 //!
-//! * `intake`, `resumable`: from bytes on the wire to a content that is known and kept;
+//! * `intake`, `claim`, `resumable`: from bytes on the wire to a content that is known and kept;
 //! * [`container`], [`ffmpeg`], `films`, `convert`, `queue`: what plays, and making it play everywhere;
 //! * [`pictures`]: decoding, resizing, encoding, with nothing but bytes in and out;
 //! * `variants`: what there is of a picture, and under which names;
@@ -12,6 +12,7 @@
 //! An upload belongs to who brought it and is held by one thing: a post, a profile. Who may see that, may see it; the
 //! domain of the holder says so by [`attach`] and [`publish`], in its own commands.
 
+mod claim;
 mod commands;
 pub mod container;
 mod convert;
@@ -47,6 +48,7 @@ use crate::store::{Registry, Store};
 use crate::tasks::Tasks;
 use crate::text;
 
+pub use claim::Claim;
 pub use commands::{
     AddMedia, ForgetBlob, NewMedia, PruneMedia, RemoveMedia, SetConversion, UpdateMedia, attach,
     insert, publish, release,

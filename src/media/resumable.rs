@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 use tracing::warn;
 
-use super::{Description, Media, MediaItem, Upload, sql};
+use super::{Claim, Description, Media, MediaItem, Upload, sql};
 use crate::actor::Actor;
 use crate::blobs::Partial;
 use crate::clock::Timestamp;
@@ -31,7 +31,8 @@ const KEPT: Duration = Duration::from_hours(24);
 struct About {
     owner: UserId,
     length: u64,
-    media_type: Option<String>,
+    #[serde(flatten)]
+    claim: Claim,
     description: Description,
     metadata: Option<String>,
     expires_at: Timestamp,
@@ -41,7 +42,7 @@ struct About {
 #[derive(Clone, Debug)]
 pub struct ResumableDraft {
     pub length: u64,
-    pub media_type: Option<String>,
+    pub claim: Claim,
     pub description: Description,
     /// What the client wants to be told again.
     pub metadata: Option<String>,
@@ -144,7 +145,7 @@ impl Media {
         let about = About {
             owner: actor.user_id,
             length: draft.length,
-            media_type: draft.media_type,
+            claim: draft.claim,
             description: draft.description,
             metadata: draft.metadata,
             expires_at: self.shared.ids.now().plus(KEPT),
@@ -301,7 +302,7 @@ impl Media {
         let blobs = self.shared.blobs.clone();
         let staged = blocking(move || partial.finish(&blobs)).await?;
         let added = async {
-            let upload: Upload = self.recognised(staged, about.media_type.as_deref())?;
+            let upload: Upload = self.recognised(staged, &about.claim)?;
             self.add(actor, upload.described(about.description.clone()))
                 .await
         }

@@ -484,7 +484,7 @@ async fn parts_of_a_file_and_conditions_are_as_the_standard_has_them() {
     // One that is read as it is sent, beside one that is remembered.
     for (side, seed) in [(400, 1), (2_000, 2)] {
         let noise = noise(side, seed);
-        let form = Form::new().part("file", part(noise, "a.png", "image/png"));
+        let form = Form::new().part("file", part(noise, "a.jpg", "image/jpeg"));
         let post = send(&ada, "/posts/", form).await.expect(201)["post"].clone();
         let path = path_of(&post["imageUrls"][0]);
         let whole = fetch(&server, &path, "image/webp").await;
@@ -1069,4 +1069,37 @@ async fn pictures_that_need_more_memory_than_there_is_are_taken_one_by_one() {
         let reply = fetch(&server, &path_of(address), "image/jpeg").await;
         assert_eq!(size_of(&reply), (800, 600));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_is_said_to_be_of_another_format_is_refused() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let (png, jpeg) = (picture(40, 30, 1, ImageFormat::Png), jpeg(1));
+    for (bytes, name, media_type) in [
+        (&png, "a.png", "image/jpeg"),
+        (&png, "a.jpg", "image/png"),
+        (&png, "a.JPG", "application/octet-stream"),
+        (&png, "a.mp4", "image/png"),
+        (&jpeg, "a.jpg", "image/webp"),
+    ] {
+        for path in ["/posts/", "/api/v1/media"] {
+            let form = Form::new().part("file", part(bytes.clone(), name, media_type));
+            let reply = send(&ada, path, form).await;
+            reply.expect_code(415, "mismatched_file");
+        }
+    }
+    for (bytes, name, media_type) in [
+        (&png, "blob", "application/octet-stream"),
+        (&png, "a.png", "application/octet-stream"),
+        (&jpeg, "a.jpg", "image/jpg"),
+        (&jpeg, "a.jfif", "image/pjpeg"),
+        (&jpeg, "IMG_1.HEIC", "image/heic"),
+    ] {
+        let form = Form::new().part("file", part(bytes.clone(), name, media_type));
+        send(&ada, "/api/v1/media", form).await.expect(201);
+    }
+    let named = reqwest::multipart::Part::bytes(jpeg).file_name("a.jpg");
+    let form = Form::new().part("file", named);
+    send(&ada, "/api/v1/media", form).await.expect(201);
 }

@@ -336,6 +336,18 @@ async fn what_is_said_of_an_upload_is_said_again_and_holds() {
     let ada = server.sign_up("ada").await;
     let picture = jpeg(3);
     let pair = |name: &str, value: &str| format!("{name} {}", STANDARD.encode(value));
+    // Also of its format.
+    for belied in [pair("filename", "a.png"), pair("filetype", "image/gif")] {
+        let length = picture.len().to_string();
+        let headers = [
+            ("upload-length", length.as_str()),
+            ("upload-metadata", &belied),
+        ];
+        let reply = tus(&ada, Method::POST, PATH, &headers, &[]).await;
+        append(&ada, reply.header("location"), 0, &picture, &[])
+            .await
+            .expect_code(415, "mismatched_file");
+    }
     let metadata = [
         pair("filename", "a.jpg"),
         pair("focus", "0.5,-0.5"),

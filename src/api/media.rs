@@ -64,7 +64,12 @@ pub(super) async fn read_form<T: DeserializeOwned + Send>(
             )]));
         }
         if uploads.len() == max_files {
-            return Err(Error::new(Code::TooManyFiles));
+            let refused = Error::new(Code::TooManyFiles);
+            return Err(if max_files == 1 {
+                refused.with_message("Please send one file at a time.")
+            } else {
+                refused
+            });
         }
         let claim = Claim {
             media_type: file.media_type.take(),
@@ -562,8 +567,9 @@ fn takes_webp(accept: &str) -> bool {
             .is_some_and(|kind| kind.eq_ignore_ascii_case("image/webp"));
         let refused = parameters.any(|parameter| {
             parameter
-                .strip_prefix("q=")
-                .and_then(|q| q.parse::<f32>().ok())
+                .split_once('=')
+                .filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
+                .and_then(|(_, q)| q.trim().parse::<f32>().ok())
                 .is_some_and(|q| q <= 0.0)
         });
         names && !refused
@@ -578,7 +584,10 @@ mod tests {
     fn webp_is_for_those_who_name_it() {
         assert!(takes_webp("image/avif,image/webp,*/*;q=0.8"));
         assert!(takes_webp("image/webp; q=0.5"));
+        assert!(takes_webp("image/jpeg , Image/WebP ; Q = 0.1"));
         assert!(!takes_webp("image/webp;q=0, image/jpeg"));
+        assert!(!takes_webp("image/webp;Q=0.000"));
+        assert!(!takes_webp("image/webp ; v=1 ; q = 0"));
         assert!(!takes_webp("*/*"));
         assert!(!takes_webp("image/jpeg"));
     }

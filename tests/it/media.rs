@@ -196,6 +196,9 @@ async fn files_come_in_any_of_the_fields_and_up_to_ten_of_them() {
     send(&ada, "/posts/", many(11))
         .await
         .expect_code(400, "too_many_files");
+    let two = send(&ada, "/api/v1/media", many(2)).await;
+    let two = two.expect_code(400, "too_many_files");
+    assert_eq!(two["message"], "Please send one file at a time.");
     let form = Form::new().part("image", part(jpeg(1), "a.jpg", "image/jpeg"));
     let refused = send(&ada, "/posts/", form).await;
     let refused = refused.expect_code(400, "invalid_fields");

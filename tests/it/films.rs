@@ -8,7 +8,7 @@ use serde_json::Value;
 use socialhub::media::container::{self, Container};
 
 use crate::support::pictures::{part, send};
-use crate::support::{Person, Reply, Server, eventually};
+use crate::support::{Daemon, Person, Reply, Server, eventually};
 
 fn fixture(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/fixtures/media/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -481,4 +481,53 @@ async fn many_films_of_one_do_not_hold_up_the_one_of_another() {
     let begun = begun();
     let begun: Vec<&str> = begun.lines().collect();
     assert_eq!(begun, [first.0, others.0, second.0, third.0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversion_that_a_kill_interrupts_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pid, gate) = (dir.path().join("pid"), dir.path().join("gate"));
+    // The film is there and some of the ladder, when it gets slow; as the real one does, it tells its progress.
+    let first = format!(
+        "if [ ! -e {gate} ]; then echo part >partial.m4s; echo $$ >{pid}; while echo frame=1; do sleep 0.02; done; fi",
+        gate = gate.display(),
+        pid = pid.display(),
+    );
+    let program = helper_but(dir.path(), "/index.m3u8", &first);
+    let mut daemon = Daemon::start_with(&[("SOCIALHUB_MEDIA__FFMPEG", &program)]).await;
+    let ada = daemon.client().sign_up("ada").await;
+    let media = upload(&ada, "recorded.mov", "video/quicktime").await;
+    let media = media.expect(201)["media"].clone();
+    let helper = eventually("the conversion is under way", || async {
+        let pid = std::fs::read_to_string(&pid).ok()?;
+        pid.trim().parse::<u32>().ok()
+    })
+    .await;
+    let kept = daemon.data_dir().join("media");
+    let is_there = |dir: &str, name: &str| {
+        let files = walk(&kept.join(dir));
+        files.iter().any(|path| path.ends_with(name))
+    };
+    assert!(is_there("made", "film.mp4") && !is_there("made", "hls/master.m3u8"));
+    assert!(is_there("incoming", "partial.m4s"));
+    daemon.kill_now().await;
+    // Nobody listens to it any more.
+    eventually("the helper is gone", || async {
+        (!std::path::Path::new(&format!("/proc/{helper}")).exists()).then_some(())
+    })
+    .await;
+
+    std::fs::write(&gate, "").unwrap();
+    let daemon = daemon.restart().await;
+    let ada = ada.at(&daemon.client());
+    let media = converted(&ada, &media).await;
+    let film = ada.get(&path_of(&media["url"])).await;
+    assert_eq!(film.header("content-type"), "video/mp4");
+    let master = ada.get(&path_of(&media["hlsUrl"])).await;
+    assert!(master.text.lines().any(is_rung), "{}", master.text);
+    assert!(!is_there("made", "partial.m4s"));
+    assert_eq!(
+        walk(&kept.join("incoming")),
+        Vec::<std::path::PathBuf>::new()
+    );
 }

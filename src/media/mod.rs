@@ -354,6 +354,7 @@ struct Shared {
     signer: Signer,
     films: films::Films,
     busy: resumable::Busy,
+    open: Arc<resumable::Open>,
     /// Held while an upload is begun, so that what is open is counted right.
     beginning: tokio::sync::Mutex<()>,
     doubtful: Arc<sweep::Doubtful>,
@@ -392,17 +393,21 @@ impl Media {
         let owner = blake3::Hash::from_bytes(owner).to_hex();
         let blobs = crate::tasks::blocking(move || {
             let guard = DiskGuard::for_uploads(&dir, reserve_bytes);
-            Blobs::open(&dir, guard, kept_in, &s3, &owner).map_err(Error::internal)
+            let blobs = Blobs::open(&dir, guard, kept_in, &s3, &owner).map_err(Error::internal)?;
+            let open = resumable::Open::read(&blobs)?;
+            Ok((blobs, open))
         });
+        let (blobs, open) = blobs.await?;
         let minutes = u64::from(options.signed_minutes);
         let media = Self {
             shared: Arc::new(Shared {
                 busy: resumable::Busy::default(),
+                open: Arc::new(open),
                 beginning: tokio::sync::Mutex::default(),
                 doubtful: Arc::default(),
                 progress: Arc::default(),
                 films: films::Films::new(options, tasks.stopping().clone()),
-                blobs: blobs.await?,
+                blobs,
                 pool: pool::Pool::start(options)?,
                 film_pool: pool::Pool::start_for_films(options)?,
                 budget: pool::Budget::new(

@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use crate::actor::Actor;
 use crate::blobs::Blobs;
@@ -532,10 +533,14 @@ impl Media {
         if command.alt.is_none() && command.focus.is_none() && command.is_sensitive.is_none() {
             return Err(Error::new(Code::NothingToChange));
         }
-        self.shared
-            .store
-            .submit_once(command, actor.once.clone())
-            .await
+        let is_moved = command.focus.is_some();
+        let once = actor.once.clone();
+        let item = self.shared.store.submit_once(command, once).await?;
+        if is_moved && let Err(error) = self.drop_old_crops(id).await {
+            // They only take room.
+            warn!(error = %error, causes = error.causes(), "Crops around an old focus stay");
+        }
+        Ok(item)
     }
 
     /// Removes one of one's own that nothing holds.

@@ -29,6 +29,12 @@ use super::{Focus, Kind, Media};
 use crate::blobs::{BlobHash, Part};
 use crate::config;
 use crate::error::{Code, Error, Result};
+use crate::id::MediaId;
+use crate::tasks::blocking;
+
+/// Stands in the names of files, and so in their tags. To be changed whenever pictures come out otherwise: the same tag
+/// means the same bytes.
+const ENCODER: &str = "1";
 
 /// The widths, narrowest first.
 pub(super) const WIDTHS: [u32; 4] = [320, 640, 1280, 2048];
@@ -156,25 +162,26 @@ impl Form {
 impl Variant {
     /// The name of its file. What depends on the focus is another file for another focus.
     pub(super) fn file_name(self, focus: Focus) -> String {
-        let extension = self.form.extension();
+        let end = format!("{ENCODER}.{}", self.form.extension());
         match self.size {
-            Size::Width(width) => format!("{width}.{extension}"),
-            Size::Avatar(side) => {
-                format!(
-                    "avatar-{side}@{},{}.{extension}",
-                    spot(focus.x),
-                    spot(focus.y)
-                )
-            }
-            Size::Banner(side) => {
-                format!(
-                    "banner-{side}@{},{}.{extension}",
-                    spot(focus.x),
-                    spot(focus.y)
-                )
-            }
+            Size::Width(width) => format!("{width}.{end}"),
+            Size::Avatar(side) => format!("avatar-{side}{}{end}", around(focus)),
+            Size::Banner(side) => format!("banner-{side}{}{end}", around(focus)),
         }
     }
+}
+
+/// The part of a crop's name that tells around which spot it is.
+fn around(focus: Focus) -> String {
+    format!("@{},{}.", spot(focus.x), spot(focus.y))
+}
+
+/// Whether a file is one of those that this release makes.
+pub(super) fn is_current(file_name: &str) -> bool {
+    file_name
+        .rsplit('.')
+        .nth(1)
+        .is_some_and(|version| version == ENCODER)
 }
 
 /// What a decoder may use.
@@ -315,6 +322,18 @@ impl Drop for Turn {
 }
 
 impl Media {
+    /// Removes crops around another spot than a picture's present one. Who shares its content and not its focus has theirs
+    /// made again.
+    pub(super) async fn drop_old_crops(&self, id: MediaId) -> Result<()> {
+        let file = self.find_file(id).await?;
+        let (blobs, around) = (self.shared.blobs.clone(), around(file.focus));
+        blocking(move || {
+            let is_wanted = |name: &str| !name.contains('@') || name.contains(&around);
+            blobs.remove_variants(file.hash, is_wanted)
+        })
+        .await
+    }
+
     /// Makes a variant that is not there. Given back is what could not be put down for want of room.
     ///
     /// Errors: `overloaded`; `media_not_found` when the original is gone.

@@ -1106,3 +1106,48 @@ async fn a_picture_that_is_said_to_be_of_another_format_is_refused() {
     let form = Form::new().part("file", named);
     send(&ada, "/api/v1/media", form).await.expect(201);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_for_another_focus_or_by_an_earlier_release_goes() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let form = Form::new().part("file", part(jpeg(1), "a.jpg", "image/jpeg"));
+    let request = ada.request(Method::PUT, "/api/v1/users/profile/avatar");
+    let user = ada.send(request.multipart(form)).await.expect(200)["user"].clone();
+    let path = path_of(&user["avatar"]);
+    let dir = server.config.data_dir.join("media/variants");
+    let crops = || {
+        let names = files(&dir).into_iter();
+        let names = names.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+        let mut crops: Vec<_> = names.filter(|name| name.contains('@')).collect();
+        crops.sort();
+        crops
+    };
+    let first = fetch(&server, &path, "image/webp").await;
+    let before = crops();
+    assert_eq!(before.len(), 1);
+    let id = path.split('/').nth(2).unwrap();
+    let edit = json!({ "focus": { "x": 1, "y": 0 } });
+    ada.patch(&format!("/api/v1/media/{id}"), edit)
+        .await
+        .expect(200);
+    assert_eq!(crops(), Vec::<String>::new());
+    let second = fetch(&server, &path, "image/webp").await;
+    assert_ne!(first.header("etag"), second.header("etag"));
+    let after = crops();
+    assert!(after.len() == 1 && after != before, "{before:?} {after:?}");
+
+    // Its tag names the encoder, which its file does as well.
+    assert!(second.header("etag").contains(&after[0]), "{}", after[0]);
+    let current = files(&dir)
+        .into_iter()
+        .find(|path| path.ends_with(&after[0]));
+    let current = current.unwrap();
+    let old = current.with_file_name("320.0.webp");
+    let older = current.with_file_name("320.webp");
+    for path in [&old, &older] {
+        std::fs::write(path, "as it was").unwrap();
+    }
+    server.app.media().sweep().await.unwrap();
+    assert!(current.exists() && !old.exists() && !older.exists());
+}

@@ -265,8 +265,10 @@ pub(super) fn use_blob(tx: &WriteTx<'_>, new: &NewMedia) -> Result<bool> {
     )?;
     if known == 0 {
         tx.execute(
-            "INSERT INTO blobs (hash, size_bytes, uses, conversion) VALUES (:hash, :size_bytes, 1, :conversion)",
+            "INSERT INTO blobs (hash, size_bytes, uses, conversion, is_as_it_came)
+             VALUES (:hash, :size_bytes, 1, :conversion, :is_as_it_came)",
             named_params! {
+                ":is_as_it_came": new.facts.kind != Kind::Image && !new.needs_conversion,
                 ":hash": hash, ":size_bytes": new.size_bytes,
                 ":conversion": if new.needs_conversion { Conversion::Waiting } else { Conversion::None },
             },
@@ -275,18 +277,31 @@ pub(super) fn use_blob(tx: &WriteTx<'_>, new: &NewMedia) -> Result<bool> {
     Ok(known == 0)
 }
 
-/// Of each person the first upload that waits to be converted, but for those that are put off.
+/// Of each person the first upload that waits to be converted, but for those that are put off. While there is none, of
+/// those that came when there was nothing to convert them with: they are served meanwhile.
 pub(super) fn waiting(tx: &ReadTx<'_>, put_off: &[BlobHash]) -> Result<Vec<Waiting>> {
+    let waiting = first_of_each(tx, "b.conversion = 1", put_off)?;
+    if waiting.is_empty() {
+        first_of_each(tx, "b.is_as_it_came = 1", put_off)
+    } else {
+        Ok(waiting)
+    }
+}
+
+fn first_of_each(tx: &ReadTx<'_>, which: &str, put_off: &[BlobHash]) -> Result<Vec<Waiting>> {
     let put_off: Vec<String> = put_off.iter().map(ToString::to_string).collect();
     let put_off = serde_json::to_string(&put_off).map_err(Error::internal)?;
-    // With `min`, the other columns are those of the same row.
+    // With `min`, the other columns are those of the same row. CROSS: from the few that wait to their uploads, whatever
+    // SQLite thinks of it.
     tx.all(
-        "SELECT m.owner_id, min(m.id) AS id, m.hash, m.kind, m.created_at
-         FROM blobs AS b
-         JOIN media AS m ON m.hash = b.hash
-         WHERE b.conversion = 1 AND lower(hex(b.hash)) NOT IN (SELECT value FROM json_each(:put_off))
-         GROUP BY m.owner_id
-         LIMIT 10000",
+        &format!(
+            "SELECT m.owner_id, min(m.id) AS id, m.hash, m.kind, m.created_at
+             FROM blobs AS b
+             CROSS JOIN media AS m ON m.hash = b.hash
+             WHERE {which} AND lower(hex(b.hash)) NOT IN (SELECT value FROM json_each(:put_off))
+             GROUP BY m.owner_id
+             LIMIT 10000"
+        ),
         named_params! { ":put_off": put_off },
         |row| {
             Ok(Waiting {
@@ -308,7 +323,9 @@ pub(super) fn set_conversion(
 ) -> Result<()> {
     let failure = failure.filter(|_| conversion == Conversion::Failed);
     tx.execute(
-        "UPDATE blobs SET conversion = :conversion, failure = :failure WHERE hash = :hash",
+        "UPDATE blobs
+         SET conversion = :conversion, failure = :failure, is_as_it_came = 0
+         WHERE hash = :hash",
         named_params! {
             ":hash": hash, ":conversion": conversion, ":failure": failure.map(Code::as_str),
         },

@@ -207,6 +207,12 @@ codes! {
     IdempotencyMismatch = Unprocessable, "idempotency_mismatch", "This Idempotency-Key was used for a different request.";
     /// A picture, video or recording is damaged, cut off, or cannot be decoded safely.
     BrokenFile = Unprocessable, "broken_file", "This file is damaged or not complete.";
+    /// Converting a video or recording took longer than it may; it is not tried again.
+    ConversionTimedOut = Unprocessable, "conversion_timed_out", "Preparing this took too long.";
+    /// The program that converts videos and recordings crashed on this one; it is not tried again.
+    ConversionCrashed = Unprocessable, "conversion_crashed", "This could not be prepared: the program that does so crashed on it.";
+    /// Converting a video or recording took too much memory or room, or failed again and again for another reason.
+    ConversionFailed = Unprocessable, "conversion_failed", "This could not be prepared.";
     /// A video or recording is longer than the server takes.
     TooLong = Unprocessable, "too_long", "This is longer than the server takes.";
     /// A picture has more pixels, or an animation more frames, than the server decodes.

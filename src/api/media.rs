@@ -18,7 +18,7 @@ use crate::gateway::ranges::{self, FileBody, Source};
 use crate::gateway::{Body, Caller, ErrorBody, Form, Path, Query, is_form, patch};
 use crate::id::{MediaId, UserId};
 use crate::media::{
-    Content, Description, Focus, Media, MediaEdit, MediaItem, Served, Upload, Wish, pictures,
+    Claim, Content, Description, Focus, Media, MediaEdit, MediaItem, Served, Upload, Wish, pictures,
 };
 
 /// The fields in which clients of the original, and its documentation, send files.
@@ -64,12 +64,18 @@ pub(super) async fn read_form<T: DeserializeOwned + Send>(
             )]));
         }
         if uploads.len() == max_files {
-            return Err(Error::new(Code::TooManyFiles));
+            let refused = Error::new(Code::TooManyFiles);
+            return Err(if max_files == 1 {
+                refused.with_message("Please send one file at a time.")
+            } else {
+                refused
+            });
         }
-        let declared = file.media_type.take();
-        let upload = media
-            .receive(declared.as_deref(), file.into_stream())
-            .await?;
+        let claim = Claim {
+            media_type: file.media_type.take(),
+            file_name: file.file_name.take(),
+        };
+        let upload = media.receive(&claim, file.into_stream()).await?;
         uploads.push(upload);
     }
     let hashes = uploads
@@ -171,8 +177,9 @@ struct MediaReply {
 /// Upload a picture, a video or a recording
 ///
 /// To be attached to a post later, by its id, within a day. A picture is narrowed and re-encoded, and what a camera wrote
-/// into it stays behind; so is a video where the server has ffmpeg, and `status` tells when it is ready. Without it, a
-/// video that browsers play is served as it is, with what its camera wrote into it.
+/// into it stays behind; so is a video where the server has ffmpeg, and `status` tells when it is ready, or
+/// `errorCode` why it never will be. Without it, a video that browsers play is served as it is, with what its camera wrote
+/// into it.
 #[utoipa::path(
     post, path = "/api/v1/media", tag = "media", security(("token" = [])),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
@@ -180,7 +187,11 @@ struct MediaReply {
         (status = 201, description = "It is here.", body = MediaReply),
         (status = 413, description = "`file_too_large`, `quota_exceeded`.", body = ErrorBody),
         (status = 415, description = "`unsupported_file`, `mismatched_file`.", body = ErrorBody),
-        (status = 422, description = "`broken_file`, `too_many_pixels`.", body = ErrorBody),
+        (
+            status = 422, body = ErrorBody,
+            description = "`broken_file`, `too_many_pixels`, `too_long`, `conversion_timed_out`, `conversion_crashed`, \
+                `conversion_failed`.",
+        ),
     )
 )]
 async fn upload(
@@ -348,6 +359,8 @@ struct SignatureQuery {
         (status = 403, description = "`invalid_signature`: it is not for everybody.", body = ErrorBody),
         (status = 412, description = "`precondition_failed`.", body = ErrorBody),
         (status = 416, description = "`range_not_satisfiable`.", body = ErrorBody),
+        (status = 422, description = "The `errorCode` of a video that could not be converted.", body = ErrorBody),
+        (status = 503, description = "`media_processing`.", body = ErrorBody),
     )
 )]
 async fn file(
@@ -554,8 +567,9 @@ fn takes_webp(accept: &str) -> bool {
             .is_some_and(|kind| kind.eq_ignore_ascii_case("image/webp"));
         let refused = parameters.any(|parameter| {
             parameter
-                .strip_prefix("q=")
-                .and_then(|q| q.parse::<f32>().ok())
+                .split_once('=')
+                .filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
+                .and_then(|(_, q)| q.trim().parse::<f32>().ok())
                 .is_some_and(|q| q <= 0.0)
         });
         names && !refused
@@ -570,7 +584,10 @@ mod tests {
     fn webp_is_for_those_who_name_it() {
         assert!(takes_webp("image/avif,image/webp,*/*;q=0.8"));
         assert!(takes_webp("image/webp; q=0.5"));
+        assert!(takes_webp("image/jpeg , Image/WebP ; Q = 0.1"));
         assert!(!takes_webp("image/webp;q=0, image/jpeg"));
+        assert!(!takes_webp("image/webp;Q=0.000"));
+        assert!(!takes_webp("image/webp ; v=1 ; q = 0"));
         assert!(!takes_webp("*/*"));
         assert!(!takes_webp("image/jpeg"));
     }

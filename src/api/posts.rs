@@ -104,7 +104,11 @@ struct AuthorName {
         (status = 201, description = "The post.", body = CreatedReply),
         (status = 413, description = "`file_too_large`, `quota_exceeded`.", body = ErrorBody),
         (status = 415, description = "`unsupported_file`, `mismatched_file`.", body = ErrorBody),
-        (status = 422, description = "`broken_file`, `too_many_pixels`.", body = ErrorBody),
+        (
+            status = 422, body = ErrorBody,
+            description = "`broken_file`, `too_many_pixels`, `too_long`, `conversion_timed_out`, `conversion_crashed`, \
+                `conversion_failed`.",
+        ),
     )
 )]
 async fn create(

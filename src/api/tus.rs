@@ -1,7 +1,7 @@
 //! Uploads that go on after a break: tus 1.0 with creation, expiration, checksum and termination
 //! (<https://tus.io/protocols/resumable-upload>), at `/api/v1/media/uploads`.
 //!
-//! `Upload-Metadata` may have `filetype`, `alt`, `focus` (`x,y`) and `isSensitive`, as the form of `POST /api/v1/media`
+//! `Upload-Metadata` may have `filetype`, `filename`, `alt`, `focus` (`x,y`) and `isSensitive`, as the form of `POST /api/v1/media`
 //! does. The answer to the last `PATCH` names the upload in `Media-Id`.
 
 use axum::extract::{Request, State};
@@ -19,7 +19,7 @@ use super::media::DescriptionFields;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::gateway::{Caller, Path};
-use crate::media::{Media, MediaItem, Resumable, ResumableDraft};
+use crate::media::{Claim, Media, MediaItem, Resumable, ResumableDraft};
 
 const VERSION: &str = "1.0.0";
 /// Characters of what a client says of an upload: enough for the longest description.
@@ -93,7 +93,10 @@ async fn create(
     };
     let draft = ResumableDraft {
         length,
-        media_type: metadata(&headers, "filetype"),
+        claim: Claim {
+            media_type: metadata(&headers, "filetype"),
+            file_name: metadata(&headers, "filename"),
+        },
         description: description.parse()?,
         metadata: raw.and_then(|raw| Some(raw.to_str().ok()?.to_owned())),
     };

@@ -58,6 +58,15 @@ impl Directory {
         self.root.join("variants").join(place(hash))
     }
 
+    /// The files of all variants of one content. Blocks.
+    pub(super) fn variants_of(&self, hash: BlobHash) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        each_file(&self.variants(hash), &mut |path, _| {
+            found.push(path.to_owned());
+        });
+        found
+    }
+
     /// Puts a file of this file system to its place, and to the disk. Blocks.
     pub(super) fn adopt(&self, key: &Key, file: &Path) -> std::io::Result<()> {
         let path = self.path(key);

@@ -296,6 +296,25 @@ impl Blobs {
         })
     }
 
+    /// Removes the variants of a content whose names are not wanted any more. Blocks.
+    pub fn remove_variants(&self, hash: BlobHash, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
+        remove_unwanted(
+            self.inner.directory.variants_of(hash).into_iter(),
+            is_wanted,
+        )
+    }
+
+    /// The same among all contents in one of 256 shares.
+    pub async fn remove_variants_in(&self, share: u8, is_wanted: fn(&str) -> bool) -> Result<()> {
+        let directory = self.inner.directory.clone();
+        blocking_in_turn(move || {
+            let files = directory.replaceable(share).into_iter();
+            let variants = files.filter(|file| file.key.is_none());
+            remove_unwanted(variants.map(|file| file.path), is_wanted)
+        })
+        .await
+    }
+
     /// A directory to work in, gone when it is dropped. Blocks.
     pub fn scratch(&self) -> Result<Scratch> {
         let path = self.temporary()?;
@@ -366,6 +385,23 @@ impl Blobs {
         let incoming = self.inner.directory.root().join("incoming");
         Ok(incoming.join(random::token()?))
     }
+}
+
+fn remove_unwanted(
+    files: impl Iterator<Item = PathBuf>,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<()> {
+    for path in files {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_none_or(&is_wanted) {
+            continue;
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn system_time(at: Timestamp) -> SystemTime {

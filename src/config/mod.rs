@@ -251,12 +251,16 @@ section! {
         workers: u32 = 0;
         /// Pictures that may wait to be worked on; beyond it, uploads wait for a place, and answer 503 after a while.
         queue_capacity: u32 = 64;
+        /// Memory for the pictures that are decoded at once, in MiB; one that takes more is decoded alone.
+        picture_memory_mib: u32 = 1_024;
         /// Memory for small files that are asked for often, in MiB.
         cache_mib: u32 = 16;
         /// The program that converts videos: `auto` for the one in the `PATH` if there is one, `off` for none, or where it is.
         ffmpeg: String = "auto".to_owned();
         /// The longest video or recording, in seconds.
         max_video_seconds: u32 = 600;
+        /// How long one step of a conversion may take, in seconds; and a third of that more for each second of the video.
+        video_patience_s: u32 = 30;
         /// Memory for one conversion, in MiB.
         video_memory_mib: u32 = 2_048;
         /// How long an upload may take in all, in seconds.

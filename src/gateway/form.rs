@@ -114,6 +114,8 @@ pub struct FormFile {
     pub field: String,
     /// What the client says that it is.
     pub media_type: Option<String>,
+    /// The name that it has there.
+    pub file_name: Option<String>,
     content: Field<'static>,
     gauge: Arc<Gauge>,
     pause: Duration,
@@ -174,6 +176,7 @@ impl Form {
                 return Ok(Some(FormFile {
                     field: name,
                     media_type: field.content_type().map(ToString::to_string),
+                    file_name: field.file_name().map(str::to_owned),
                     content: field,
                     gauge: Arc::clone(&self.gauge),
                     pause: self.pause,
@@ -187,6 +190,7 @@ impl Form {
             let mut file = FormFile {
                 field: name,
                 media_type: None,
+                file_name: None,
                 content: field,
                 gauge: Arc::clone(&self.gauge),
                 pause: self.pause,

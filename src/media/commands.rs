@@ -211,6 +211,8 @@ impl Command for PruneMedia {
 pub struct SetConversion {
     pub hash: BlobHash,
     pub state: Conversion,
+    /// Why it failed, if it did.
+    pub failure: Option<Code>,
 }
 
 impl Command for SetConversion {
@@ -218,7 +220,7 @@ impl Command for SetConversion {
     type Output = ();
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
-        sql::set_conversion(tx, self.hash, self.state)?;
+        sql::set_conversion(tx, self.hash, self.state, self.failure)?;
         for id in sql::of_hash(tx, self.hash)? {
             changed(tx, id);
         }

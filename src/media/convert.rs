@@ -1,17 +1,18 @@
 //! Films on their way into what every browser plays: one after the other, in the background. What waits is noted in the
-//! database, so a restart goes on where it was.
+//! database, so a restart goes on where it was; `queue` says whose turn it is.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::counter;
 use tracing::{info, warn};
 
 use super::ffmpeg::{Ffmpeg, Job};
 use super::films::{Films, ffmpeg_error};
+use super::queue::{Attempt, Queue};
 use super::{Conversion, Kind, Media, SetConversion, sql};
 use crate::blobs::{BlobHash, Blobs, Part};
 use crate::error::{Code, Error, Result};
@@ -23,21 +24,8 @@ pub(super) const SOUND: &str = "sound.m4a";
 pub(super) const LADDER: &str = "hls";
 const MASTER: &str = "master.m3u8";
 
-/// How often one that fails for no fault of its own is tried.
-const ATTEMPTS: u32 = 3;
-
-/// How long to wait before such a one is tried again.
+/// How long to wait before the database is asked again that did not answer.
 const PAUSE: Duration = Duration::from_mins(1);
-
-/// How an attempt at a conversion ended.
-enum Attempt {
-    /// There is nothing more to do about it.
-    Over,
-    /// It may go better another time.
-    Failed,
-    /// By something that has nothing to do with it, and passes.
-    Hindered,
-}
 
 /// How far each conversion is, from 0 to 1.
 #[derive(Default)]
@@ -83,33 +71,27 @@ impl Media {
     }
 
     async fn convert_all(&self) {
-        let mut attempts: HashMap<BlobHash, u32> = HashMap::new();
-        let mut after = None;
+        let mut queue = Queue::default();
         loop {
-            let next = self
+            let put_off = queue.put_off(Instant::now());
+            let waiting = self
                 .shared
                 .store
-                .read(move |tx| sql::next_waiting(tx, after))
+                .read(move |tx| sql::waiting(tx, &put_off))
                 .await;
-            match next {
-                Ok(Some((hash, kind))) => {
-                    after = Some(hash);
-                    let tried = attempts.get(&hash).copied().unwrap_or_default() + 1;
-                    match self.convert_one(hash, kind, tried >= ATTEMPTS).await {
-                        Attempt::Over => attempts.remove(&hash),
-                        Attempt::Failed => attempts.insert(hash, tried),
-                        Attempt::Hindered => attempts.insert(hash, tried - 1),
-                    };
+            match waiting.map(|waiting| queue.next(waiting)) {
+                Ok(Some(film)) => {
+                    let is_last = queue.is_last_try(film.hash);
+                    let attempt = self.convert_one(film.hash, film.kind, is_last).await;
+                    queue.note(&film, attempt, self.shared.ids.now(), Instant::now());
                 }
-                // From the beginning: those that came meanwhile, and those that failed.
-                Ok(None) if after.is_some() && attempts.is_empty() => after = None,
                 Ok(None) => {
-                    let is_waiting = after.take().is_some();
                     let news = self.shared.shelf.news.notified();
-                    if is_waiting {
-                        tokio::time::timeout(PAUSE, news).await.ok();
-                    } else {
-                        news.await;
+                    match queue.resumes_at(Instant::now()) {
+                        Some(then) => {
+                            tokio::time::timeout_at(then.into(), news).await.ok();
+                        }
+                        None => news.await,
                     }
                 }
                 Err(error) => {
@@ -152,10 +134,10 @@ impl Media {
     }
 
     async fn convert_one(&self, hash: BlobHash, kind: Kind, is_last: bool) -> Attempt {
-        let state = match self.convert_and_secure(hash, kind).await {
+        let (state, failure) = match self.convert_and_secure(hash, kind).await {
             Ok(()) => {
                 counter!("socialhub_media_conversions_total", "outcome" => "done").increment(1);
-                Conversion::Done
+                (Conversion::Done, None)
             }
             // It stops, or the content is being removed just now.
             Err(error) if matches!(error.code(), Code::NotReady | Code::Overloaded) => {
@@ -171,19 +153,24 @@ impl Media {
                 return Attempt::Hindered;
             }
             Err(error) => {
-                let is_its_fault = error.code() != Code::Internal;
                 warn!(error = %error, causes = error.causes(), "A video could not be converted");
-                if !is_its_fault && !is_last {
-                    return Attempt::Failed;
-                }
+                let failure = match error.code() {
+                    Code::Internal if !is_last => return Attempt::Failed,
+                    Code::Internal => Code::ConversionFailed,
+                    code => code,
+                };
                 counter!("socialhub_media_conversions_total", "outcome" => "failed").increment(1);
-                Conversion::Failed
+                (Conversion::Failed, Some(failure))
             }
         };
         let noted = self
             .shared
             .store
-            .submit(SetConversion { hash, state })
+            .submit(SetConversion {
+                hash,
+                state,
+                failure,
+            })
             .await;
         if let Err(error) = &noted {
             warn!(error = %error, causes = error.causes(), "A conversion could not be noted");

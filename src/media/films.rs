@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -18,6 +19,8 @@ use super::container::{self, Container, ContainerError};
 use super::ffmpeg::{self, Ffmpeg, FfmpegError, Job, Refusal};
 use super::intake::{FIRST, picture_error, put};
 use super::pictures::{self, Format, Picture};
+use super::pool::Budget;
+use super::variants::share_for;
 use super::{Facts, Kind};
 use crate::blobs::{Blobs, Staged};
 use crate::config;
@@ -85,6 +88,8 @@ impl Films {
             }),
             limits: ffmpeg::Limits {
                 max_duration: Duration::from_secs(options.max_video_seconds.into()),
+                base_time: Duration::from_secs(options.video_patience_s.into()),
+                time_per_second: Duration::from_secs(options.video_patience_s.into()) / 3,
                 memory_bytes: u64::from(options.video_memory_mib) * 1024 * 1024,
                 ..ffmpeg::Limits::default()
             },
@@ -116,6 +121,7 @@ impl Films {
         staged: Staged,
         container: Container,
         limits: &pictures::Limits,
+        budget: &Budget,
     ) -> Result<(Facts, bool)> {
         let file = File::open(staged.path()).map_err(Error::internal)?;
         let read = container::inspect(file, container).map_err(container_error)?;
@@ -147,22 +153,10 @@ impl Films {
                 "This server takes videos that browsers play as they are: MP4 with H.264, or WebM.",
             ));
         };
-        match self.look_closer(ffmpeg, blobs, &staged, limits, &mut facts) {
-            Ok(()) => {
-                blobs.keep(staged)?;
-                Ok((facts, true))
-            }
-            // It may be a fault of the helper's.
-            Err(error) if plays && error.code() == Code::Internal => {
-                warn!(error = %error, causes = error.causes(), "A video is kept as it is");
-                blobs.keep(staged)?;
-                Ok((facts, false))
-            }
-            Err(error) if error.code() == Code::Internal => {
-                Err(Error::new(Code::BrokenFile).with_source(error))
-            }
-            Err(error) => Err(error),
-        }
+        // Where the helper fails, the file is not kept as it is: what a camera wrote into it would be shown.
+        self.look_closer(ffmpeg, blobs, &staged, limits, budget, &mut facts)?;
+        blobs.keep(staged)?;
+        Ok((facts, true))
     }
 
     fn look_closer(
@@ -171,6 +165,7 @@ impl Films {
         blobs: &Blobs,
         staged: &Staged,
         limits: &pictures::Limits,
+        budget: &Budget,
         facts: &mut Facts,
     ) -> Result<()> {
         let scratch = blobs.scratch()?;
@@ -180,7 +175,7 @@ impl Films {
             scratch: scratch.path(),
             should_stop: &should_stop,
         };
-        let probed = ffmpeg.probe(staged.path(), &job).map_err(ffmpeg_error)?;
+        let probed = ffmpeg.probe(staged.path(), &job).map_err(refused)?;
         facts.duration_ms = u64::try_from(probed.duration.as_millis()).ok();
         if probed.kind == ffmpeg::Kind::Audio {
             facts.kind = Kind::Audio;
@@ -191,7 +186,8 @@ impl Films {
         let poster = scratch.path().join(POSTER);
         ffmpeg
             .poster(staged.path(), &probed, &poster, &job)
-            .map_err(ffmpeg_error)?;
+            .map_err(refused)?;
+        let _share = share_for(budget, &poster, Format::Png, limits)?;
         let file = BufReader::new(File::open(&poster).map_err(Error::internal)?);
         let picture = Picture::decode(file, Format::Png, limits).map_err(picture_error)?;
         let [red, green, blue] = picture.dominant_color();
@@ -213,7 +209,25 @@ fn container_error(error: ContainerError) -> Error {
     Error::new(code).with_source(error)
 }
 
-/// What a person is told of a film that cannot be used; what may be the helper's own fault is `internal`.
+/// What a person is told of a film that is refused as it comes. Faults of the helper's are noted: an operator may want to
+/// know of them.
+fn refused(error: FfmpegError) -> Error {
+    let error = ffmpeg_error(error);
+    let error = if error.code() == Code::Internal {
+        Error::new(Code::ConversionFailed).with_source(error)
+    } else {
+        error
+    };
+    if matches!(
+        error.code(),
+        Code::ConversionTimedOut | Code::ConversionCrashed | Code::ConversionFailed
+    ) {
+        warn!(error = %error, causes = error.causes(), "A video was refused that ffmpeg failed at");
+    }
+    error
+}
+
+/// What a person is told of a film that cannot be used; `internal` is what may go better another time.
 pub(super) fn ffmpeg_error(error: FfmpegError) -> Error {
     let code = match &error {
         FfmpegError::Refused(Refusal::Duration) => Code::TooLong,
@@ -221,7 +235,13 @@ pub(super) fn ffmpeg_error(error: FfmpegError) -> Error {
         FfmpegError::Refused(Refusal::Streams | Refusal::NoStreams | Refusal::Codec(_)) => {
             Code::UnsupportedFile
         }
+        FfmpegError::Refused(Refusal::Memory | Refusal::OutputSize) => Code::ConversionFailed,
         FfmpegError::Broken(_) => Code::BrokenFile,
+        FfmpegError::TimedOut => Code::ConversionTimedOut,
+        // Nobody kills it for what it does but the system, when others take its memory.
+        FfmpegError::Crashed { signal, .. } if *signal != Signal::KILL.as_raw() => {
+            Code::ConversionCrashed
+        }
         FfmpegError::OutOfSpace => Code::StorageFull,
         FfmpegError::Stopped => Code::NotReady,
         _ => Code::Internal,

@@ -1,6 +1,6 @@
 //! From bytes on the wire to a content that is known and kept.
 //!
-//! What a file is, is decided by its content; its name and its declared type are hearsay. Each step refuses as early as
+//! What a file is, is decided by its content; its name and its declared type can only contradict it. Each step refuses as early as
 //! it can: too large while it arrives, too many pixels before one is decoded.
 
 use std::fs::File;
@@ -16,11 +16,12 @@ use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use super::claim::Claim;
 use super::container::{self, Container};
-use super::pictures::{self, Encoding, Format, Picture, PictureError};
-use super::pool::Rest;
+use super::pictures::{self, AnimatedEncoding, Animation, Encoding, Format, Picture, PictureError};
+use super::pool::{Budget, Rest};
 use super::sweep::Doubtful;
-use super::variants::{self, Form, Size, Variant, WIDTHS};
+use super::variants::{self, Form, MAX_ANIMATED_WIDTH, Size, Variant, WIDTHS};
 use super::{Facts, Focus, Kind, Media, alt_text, focus_point, sql};
 use crate::blobs::{BlobHash, Blobs, Pin, Staged};
 use crate::config;
@@ -140,7 +141,7 @@ impl Media {
     /// the pieces. Nothing is left of what was refused.
     pub async fn receive(
         &self,
-        declared: Option<&str>,
+        claim: &Claim,
         pieces: impl Stream<Item = Result<Bytes>> + Send,
     ) -> Result<Upload> {
         let mut pieces = pin!(pieces);
@@ -156,7 +157,7 @@ impl Media {
                 if incoming.size_bytes() == 0 {
                     return Err(Error::new(Code::EmptyFile));
                 }
-                known = Some(recognise(incoming.head(), declared, &self.shared.options)?);
+                known = Some(recognise(incoming.head(), claim, &self.shared.options)?);
             }
             if let Some((_, max_bytes)) = known
                 && incoming.size_bytes() > max_bytes
@@ -176,8 +177,8 @@ impl Media {
     }
 
     /// The same of a file that has arrived already.
-    pub(super) fn recognised(&self, staged: Staged, declared: Option<&str>) -> Result<Upload> {
-        let (format, max_bytes) = recognise(&staged.head, declared, &self.shared.options)?;
+    pub(super) fn recognised(&self, staged: Staged, claim: &Claim) -> Result<Upload> {
+        let (format, max_bytes) = recognise(&staged.head, claim, &self.shared.options)?;
         if staged.size_bytes > max_bytes {
             return Err(Error::new(Code::FileTooLarge));
         }
@@ -234,16 +235,17 @@ impl Media {
         } else {
             let blobs = self.shared.blobs.clone();
             let limits = variants::limits(&self.shared.options);
+            let budget = self.shared.budget.clone();
             match format {
                 Recognised::Picture(format) => {
-                    let work = move || work_on(&blobs, staged, kept, format, &limits);
+                    let work = move || work_on(&blobs, staged, kept, format, &limits, &budget);
                     self.shared.pool.run(work).await?
                 }
                 Recognised::Film(container) => {
                     let films = self.shared.films.clone();
                     let work = move || {
                         let (facts, is_waiting) =
-                            films.work_on(&blobs, staged, container, &limits)?;
+                            films.work_on(&blobs, staged, container, &limits, &budget)?;
                         Ok(((facts, is_waiting, kept), None))
                     };
                     self.shared.film_pool.run(work).await?
@@ -263,11 +265,7 @@ impl Media {
 }
 
 /// What a content is by its beginning, and how large that may be.
-fn recognise(
-    head: &[u8],
-    declared: Option<&str>,
-    options: &config::Media,
-) -> Result<(Recognised, u64)> {
+fn recognise(head: &[u8], claim: &Claim, options: &config::Media) -> Result<(Recognised, u64)> {
     let (recognised, max_bytes) = if let Some(format) = pictures::sniff(head) {
         (Recognised::Picture(format), options.max_picture_bytes)
     } else if let Some(container) = container::sniff(head) {
@@ -275,23 +273,11 @@ fn recognise(
     } else {
         return Err(Error::new(Code::UnsupportedFile));
     };
-    // Recordings call themselves videos and the other way round, and one form of picture another; who does not know says
-    // that it is bytes.
-    let kinds: &[&str] = match recognised {
-        Recognised::Picture(_) => &["image/", "application/octet-stream"],
-        Recognised::Film(_) => &[
-            "video/",
-            "audio/",
-            "application/octet-stream",
-            "application/mp4",
-            "application/ogg",
-        ],
+    let picture = match recognised {
+        Recognised::Picture(format) => Some(format),
+        Recognised::Film(_) => None,
     };
-    let declared = declared.map(|declared| declared.trim().to_ascii_lowercase());
-    let is_belied = declared.is_some_and(|declared| {
-        !declared.is_empty() && !kinds.iter().any(|kind| declared.starts_with(kind))
-    });
-    if is_belied {
+    if !claim.fits(picture) {
         return Err(Error::new(Code::MismatchedFile));
     }
     Ok((recognised, max_bytes))
@@ -304,7 +290,11 @@ pub fn recognised_as(
     declared: Option<&str>,
     options: &config::Media,
 ) -> Result<(Kind, u64)> {
-    let (recognised, max_bytes) = recognise(head, declared, options)?;
+    let claim = Claim {
+        media_type: declared.map(str::to_owned),
+        file_name: None,
+    };
+    let (recognised, max_bytes) = recognise(head, &claim, options)?;
     let kind = match recognised {
         Recognised::Picture(_) => Kind::Image,
         Recognised::Film(_) => Kind::Video,
@@ -320,6 +310,7 @@ fn work_on(
     kept: Kept,
     format: Format,
     limits: &pictures::Limits,
+    budget: &Budget,
 ) -> Result<((Facts, bool, Kept), Option<Rest>)> {
     let open = || {
         File::open(staged.path())
@@ -327,13 +318,15 @@ fn work_on(
             .map_err(Error::internal)
     };
     let facts = pictures::inspect(open()?, format, limits).map_err(picture_error)?;
+    let share = variants::share_for(budget, staged.path(), format, limits)?;
     let picture = Picture::decode(open()?, format, limits).map_err(picture_error)?;
     let hash = staged.hash;
     let [red, green, blue] = picture.dominant_color();
+    let own_width = picture.width();
     let known = Facts {
         kind: Kind::Image,
         format: format.to_string().to_lowercase(),
-        width: Some(picture.width()),
+        width: Some(own_width),
         height: Some(picture.height()),
         duration_ms: None,
         is_animated: facts.is_animated,
@@ -341,30 +334,83 @@ fn work_on(
         thumbhash: Some(STANDARD.encode(picture.thumbhash())),
         color: Some(format!("#{red:02x}{green:02x}{blue:02x}")),
     };
-    // What moves is made when it is asked for: one frame is all that was decoded, and the whole may take long.
-    let widths: &[u32] = if facts.is_animated { &[] } else { &WIDTHS };
-    if widths.contains(&FIRST) {
-        put(blobs, hash, &picture, &[FIRST])?;
-    }
+    let source = if facts.is_animated {
+        // One frame is all that was decoded so far.
+        drop(picture);
+        Source::Moving(Animation::open(open()?, format, limits).map_err(picture_error)?)
+    } else {
+        Source::Still(picture)
+    };
+    // Of what moves, this also decodes each frame: what is damaged in a later one is not published.
+    source.put(blobs, hash, &[FIRST])?;
     blobs.keep(staged)?;
     // Until the rest is there, too: what is removed meanwhile would come back in parts.
     let pin = blobs.pin(hash)?;
     // Wider than the picture would be the same again; the widest is what its own address shows.
-    let mut rest: Vec<u32> = widths
-        .iter()
-        .copied()
-        .filter(|width| *width > FIRST && (*width < picture.width() || *width == WIDTHS[3]))
+    let widest = source.widest();
+    let mut rest: Vec<u32> = WIDTHS
+        .into_iter()
+        .filter(|width| *width > FIRST)
+        .filter(|width| (*width < own_width && *width <= widest) || *width == WIDTHS[3])
         .collect();
     rest.sort_unstable_by(|a, b| b.cmp(a));
     let blobs = blobs.clone();
     let later: Rest = Box::new(move || {
-        let _pin = pin;
-        if let Err(error) = put(&blobs, hash, &picture, &rest) {
+        let (_pin, _share) = (pin, share);
+        if let Err(error) = source.put(&blobs, hash, &rest) {
             // Whoever asks for one of them has it made.
             warn!(error = %error, causes = error.causes(), "Some sizes of a picture could not be made");
         }
     });
     Ok(((known, false, kept), Some(later)))
+}
+
+/// What the sizes of an upload are made of.
+enum Source {
+    Still(Picture),
+    Moving(Animation),
+}
+
+impl Source {
+    fn widest(&self) -> u32 {
+        match self {
+            Self::Still(_) => u32::MAX,
+            Self::Moving(_) => MAX_ANIMATED_WIDTH,
+        }
+    }
+
+    fn put(&self, blobs: &Blobs, hash: BlobHash, widths: &[u32]) -> Result<()> {
+        match self {
+            Self::Still(picture) => put(blobs, hash, picture, widths),
+            Self::Moving(animation) => put_moving(blobs, hash, animation, widths),
+        }
+    }
+}
+
+fn put_moving(blobs: &Blobs, hash: BlobHash, animation: &Animation, widths: &[u32]) -> Result<()> {
+    // Several names may stand for one width.
+    let made = |width: u32| (width.min(MAX_ANIMATED_WIDTH), AnimatedEncoding::WebP);
+    let mut targets: Vec<_> = widths.iter().map(|width| made(*width)).collect();
+    targets.dedup();
+    let files = animation.encode_all(&targets).map_err(picture_error)?;
+    for width in widths {
+        let file = targets
+            .iter()
+            .zip(&files)
+            .find(|(target, _)| **target == made(*width));
+        if let Some((_, file)) = file {
+            blobs.put_variant(hash, &webp_name(*width), file)?;
+        }
+    }
+    Ok(())
+}
+
+fn webp_name(width: u32) -> String {
+    let variant = Variant {
+        size: Size::Width(width),
+        form: Form::WebP,
+    };
+    variant.file_name(Focus::default())
 }
 
 pub(super) fn put(blobs: &Blobs, hash: BlobHash, picture: &Picture, widths: &[u32]) -> Result<()> {
@@ -375,12 +421,8 @@ pub(super) fn put(blobs: &Blobs, hash: BlobHash, picture: &Picture, widths: &[u3
         let Some(rendered) = rendered.iter().find(|one| one.width() == narrowed) else {
             continue;
         };
-        let variant = Variant {
-            size: Size::Width(*width),
-            form: Form::WebP,
-        };
         let bytes = rendered.encode(Encoding::WebP).map_err(picture_error)?;
-        blobs.put_variant(hash, &variant.file_name(Focus::default()), &bytes)?;
+        blobs.put_variant(hash, &webp_name(*width), &bytes)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Pictures, video and audio: taken in, made into what is served, and served.
 //!
-//! * `intake`, `resumable`: from bytes on the wire to a content that is known and kept;
-//! * [`container`], [`ffmpeg`], `films`, `convert`: what plays, and making it play everywhere;
+//! * `intake`, `claim`, `resumable`: from bytes on the wire to a content that is known and kept;
+//! * [`container`], [`ffmpeg`], `films`, `convert`, `queue`: what plays, and making it play everywhere;
 //! * [`pictures`]: decoding, resizing, encoding, with nothing but bytes in and out;
 //! * `variants`: what there is of a picture, and under which names;
 //! * `pool`: the threads for all that;
@@ -12,6 +12,7 @@
 //! An upload belongs to who brought it and is held by one thing: a post, a profile. Who may see that, may see it; the
 //! domain of the holder says so by [`attach`] and [`publish`], in its own commands.
 
+mod claim;
 mod commands;
 pub mod container;
 mod convert;
@@ -20,6 +21,7 @@ mod films;
 mod intake;
 pub mod pictures;
 mod pool;
+mod queue;
 mod resumable;
 mod serving;
 pub mod sql;
@@ -32,6 +34,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use crate::actor::Actor;
 use crate::blobs::Blobs;
@@ -46,6 +49,7 @@ use crate::store::{Registry, Store};
 use crate::tasks::Tasks;
 use crate::text;
 
+pub use claim::Claim;
 pub use commands::{
     AddMedia, ForgetBlob, NewMedia, PruneMedia, RemoveMedia, SetConversion, UpdateMedia, attach,
     insert, publish, release,
@@ -93,7 +97,7 @@ pub enum Conversion {
     Waiting,
     /// There.
     Done,
-    /// It could not be converted, and is served as it is, if browsers play that.
+    /// It could not be converted. As it was uploaded it is not shown: what a camera wrote into it would be.
     Failed,
 }
 
@@ -163,6 +167,9 @@ pub struct MediaItem {
     pub hls_url: Option<Link>,
     /// Whether it is ready to be shown.
     pub status: Status,
+    /// Why it could not be converted: the code of an error, such as `conversion_timed_out`.
+    #[schema(required, value_type = Option<String>)]
+    pub error_code: Option<Code>,
     /// Its size as uploaded, in bytes.
     pub size_bytes: u64,
     /// When it was uploaded.
@@ -214,6 +221,7 @@ struct Stored {
     size_bytes: u64,
     created_at: Timestamp,
     conversion: Conversion,
+    failure: Option<Code>,
 }
 
 impl MediaItem {
@@ -269,6 +277,8 @@ impl MediaItem {
                 Conversion::Waiting => Status::Processing,
                 Conversion::Failed => Status::Failed,
             },
+            error_code: (stored.conversion == Conversion::Failed)
+                .then(|| stored.failure.unwrap_or(Code::ConversionFailed)),
             size_bytes: stored.size_bytes,
             created_at: stored.created_at,
         }
@@ -336,6 +346,8 @@ struct Shared {
     options: config::Media,
     pool: pool::Pool,
     film_pool: pool::Pool,
+    /// What the threads of both may decode at once.
+    budget: pool::Budget,
     making: variants::Making,
     shelf: serving::Shelf,
     /// Drawn avatars that were asked for.
@@ -343,6 +355,7 @@ struct Shared {
     signer: Signer,
     films: films::Films,
     busy: resumable::Busy,
+    open: Arc<resumable::Open>,
     /// Held while an upload is begun, so that what is open is counted right.
     beginning: tokio::sync::Mutex<()>,
     doubtful: Arc<sweep::Doubtful>,
@@ -381,19 +394,26 @@ impl Media {
         let owner = blake3::Hash::from_bytes(owner).to_hex();
         let blobs = crate::tasks::blocking(move || {
             let guard = DiskGuard::for_uploads(&dir, reserve_bytes);
-            Blobs::open(&dir, guard, kept_in, &s3, &owner).map_err(Error::internal)
+            let blobs = Blobs::open(&dir, guard, kept_in, &s3, &owner).map_err(Error::internal)?;
+            let open = resumable::Open::read(&blobs)?;
+            Ok((blobs, open))
         });
+        let (blobs, open) = blobs.await?;
         let minutes = u64::from(options.signed_minutes);
         let media = Self {
             shared: Arc::new(Shared {
                 busy: resumable::Busy::default(),
+                open: Arc::new(open),
                 beginning: tokio::sync::Mutex::default(),
                 doubtful: Arc::default(),
                 progress: Arc::default(),
                 films: films::Films::new(options, tasks.stopping().clone()),
-                blobs: blobs.await?,
+                blobs,
                 pool: pool::Pool::start(options)?,
                 film_pool: pool::Pool::start_for_films(options)?,
+                budget: pool::Budget::new(
+                    u64::from(options.picture_memory_mib.max(1)) * 1024 * 1024,
+                ),
                 making: variants::Making::default(),
                 shelf: serving::Shelf::new(options, &store),
                 drawn: moka::sync::Cache::builder()
@@ -513,10 +533,14 @@ impl Media {
         if command.alt.is_none() && command.focus.is_none() && command.is_sensitive.is_none() {
             return Err(Error::new(Code::NothingToChange));
         }
-        self.shared
-            .store
-            .submit_once(command, actor.once.clone())
-            .await
+        let is_moved = command.focus.is_some();
+        let once = actor.once.clone();
+        let item = self.shared.store.submit_once(command, once).await?;
+        if is_moved && let Err(error) = self.drop_old_crops(id).await {
+            // They only take room.
+            warn!(error = %error, causes = error.causes(), "Crops around an old focus stay");
+        }
+        Ok(item)
     }
 
     /// Removes one of one's own that nothing holds.

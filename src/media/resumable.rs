@@ -1,8 +1,8 @@
 //! Uploads that go on after a break: what tus 1.0 needs, without its headers.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 use tracing::warn;
 
-use super::{Description, Media, MediaItem, Upload, sql};
+use super::{Claim, Description, Media, MediaItem, Upload, sql};
 use crate::actor::Actor;
-use crate::blobs::Partial;
+use crate::blobs::{Blobs, Partial};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Kind, Result};
 use crate::id::UserId;
@@ -26,22 +26,78 @@ const MAX_OPEN: usize = 20;
 /// How long an upload may take in all.
 const KEPT: Duration = Duration::from_hours(24);
 
+/// How long one is kept of which nothing has come: it holds room that others could use.
+const EMPTY_KEPT: Duration = Duration::from_hours(1);
+
 /// What is remembered of an upload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct About {
     owner: UserId,
     length: u64,
-    media_type: Option<String>,
+    #[serde(flatten)]
+    claim: Claim,
     description: Description,
     metadata: Option<String>,
     expires_at: Timestamp,
+}
+
+/// What is open, so that room can be promised without reading what every upload is about.
+pub(super) struct Open(Mutex<HashMap<String, Promise>>);
+
+/// The room that an open upload was promised.
+#[derive(Clone, Copy, Debug)]
+struct Promise {
+    owner: UserId,
+    length: u64,
+    expires_at: Timestamp,
+}
+
+impl Open {
+    /// Looks through the disk, before anything is open here. Blocks.
+    pub(super) fn read(blobs: &Blobs) -> Result<Self> {
+        let mut found = HashMap::new();
+        for name in blobs.partials() {
+            if let Some((_, bytes, offset)) = blobs.find_partial(&name)?
+                && let Some(about) = read(&bytes)
+            {
+                found.insert(name, about.promise(offset));
+            }
+        }
+        Ok(Self(Mutex::new(found)))
+    }
+
+    fn promises(&self) -> MutexGuard<'_, HashMap<String, Promise>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many of one person's are open at a time, and what room they have and all have.
+    fn promised(&self, owner: UserId, now: Timestamp) -> (usize, u64, u64) {
+        let (mut count, mut own, mut all) = (0, 0, 0);
+        let promises = self.promises();
+        for promise in promises.values().filter(|promise| promise.expires_at > now) {
+            all += promise.length;
+            if promise.owner == owner {
+                count += 1;
+                own += promise.length;
+            }
+        }
+        (count, own, all)
+    }
+
+    fn note(&self, name: &str, promise: Promise) {
+        self.promises().insert(name.to_owned(), promise);
+    }
+
+    fn forget(&self, name: &str) {
+        self.promises().remove(name);
+    }
 }
 
 /// An upload to begin.
 #[derive(Clone, Debug)]
 pub struct ResumableDraft {
     pub length: u64,
-    pub media_type: Option<String>,
+    pub claim: Claim,
     pub description: Description,
     /// What the client wants to be told again.
     pub metadata: Option<String>,
@@ -64,7 +120,24 @@ impl About {
             offset,
             length: self.length,
             metadata: self.metadata.clone(),
-            expires_at: self.expires_at,
+            expires_at: self.expires_at(offset),
+        }
+    }
+
+    /// When one that has come so far is over.
+    fn expires_at(&self, offset: u64) -> Timestamp {
+        if offset > 0 {
+            self.expires_at
+        } else {
+            self.expires_at.minus(KEPT).plus(EMPTY_KEPT)
+        }
+    }
+
+    fn promise(&self, offset: u64) -> Promise {
+        Promise {
+            owner: self.owner,
+            length: self.length,
+            expires_at: self.expires_at(offset),
         }
     }
 }
@@ -144,7 +217,7 @@ impl Media {
         let about = About {
             owner: actor.user_id,
             length: draft.length,
-            media_type: draft.media_type,
+            claim: draft.claim,
             description: draft.description,
             metadata: draft.metadata,
             expires_at: self.shared.ids.now().plus(KEPT),
@@ -161,34 +234,38 @@ impl Media {
         let (usage, total) = taken.await?;
         let quota = self.quota_bytes();
         let cap = Some(self.shared.options.cap_bytes).filter(|bytes| *bytes > 0);
+        // What is promised to others counts as well.
+        let (count, own, all) = self.shared.open.promised(owner, self.shared.ids.now());
+        if count >= MAX_OPEN {
+            return Err(Error::new(Code::TooManyUploads));
+        }
+        if quota.is_some_and(|quota| usage + own + about.length > quota) {
+            return Err(Error::new(Code::QuotaExceeded));
+        }
+        if cap.is_some_and(|cap| total + all + about.length > cap) {
+            return Err(Error::new(Code::StorageFull));
+        }
+        let open = Arc::clone(&self.shared.open);
         blocking(move || {
-            // What is promised to others counts as well.
-            let (mut open, mut own, mut all) = (0, usage, total);
-            for other in blobs.partials() {
-                let found = blobs.find_partial(&other)?;
-                let Some(other) = found.and_then(|(_, bytes, _)| read(&bytes)) else {
-                    continue;
-                };
-                all += other.length;
-                if other.owner == about.owner {
-                    open += 1;
-                    own += other.length;
-                }
-            }
-            if open >= MAX_OPEN {
-                return Err(Error::new(Code::TooManyUploads));
-            }
-            if quota.is_some_and(|quota| own + about.length > quota) {
-                return Err(Error::new(Code::QuotaExceeded));
-            }
-            if cap.is_some_and(|cap| all + about.length > cap) {
-                return Err(Error::new(Code::StorageFull));
-            }
             let bytes = serde_json::to_vec(&about).map_err(Error::internal)?;
-            blobs.begin_partial(&name, &bytes)
+            blobs.begin_partial(&name, &bytes)?;
+            open.note(&name, about.promise(0));
+            Ok(())
         })
         .await?;
         Ok(resumable)
+    }
+
+    /// Removes what there is of an upload.
+    async fn remove_resumable(&self, name: &str) -> Result<()> {
+        let (blobs, name) = (self.shared.blobs.clone(), name.to_owned());
+        let open = Arc::clone(&self.shared.open);
+        blocking(move || {
+            blobs.remove_partial(&name)?;
+            open.forget(&name);
+            Ok(())
+        })
+        .await
     }
 
     /// One of one's own that is not over. One that is whole, and was not taken in because something came between, is
@@ -220,7 +297,7 @@ impl Media {
         let (partial, bytes, offset) = found.ok_or(Code::UploadNotFound)?;
         let about = read(&bytes)
             .filter(|about| about.owner == actor.user_id)
-            .filter(|about| about.expires_at > self.shared.ids.now())
+            .filter(|about| about.expires_at(offset) > self.shared.ids.now())
             .ok_or(Code::UploadNotFound)?;
         Ok((partial, about, offset))
     }
@@ -242,6 +319,8 @@ impl Media {
         if offset != present {
             return Err(Error::new(Code::UploadConflict));
         }
+        // Here already, since whoever sends it may go away at any moment.
+        self.shared.open.note(name, about.promise(present.max(1)));
         let unverified = || {
             turn.unverified
                 .lock()
@@ -301,7 +380,7 @@ impl Media {
         let blobs = self.shared.blobs.clone();
         let staged = blocking(move || partial.finish(&blobs)).await?;
         let added = async {
-            let upload: Upload = self.recognised(staged, about.media_type.as_deref())?;
+            let upload: Upload = self.recognised(staged, &about.claim)?;
             self.add(actor, upload.described(about.description.clone()))
                 .await
         }
@@ -313,8 +392,7 @@ impl Media {
             )
         });
         if !may_try_again {
-            let (blobs, name) = (self.shared.blobs.clone(), name.to_owned());
-            blocking(move || blobs.remove_partial(&name)).await?;
+            self.remove_resumable(name).await?;
         }
         added
     }
@@ -323,24 +401,24 @@ impl Media {
     pub async fn abandon(&self, actor: &Actor, name: &str) -> Result<()> {
         let _turn = self.shared.busy.begin(name).ok_or(Code::UploadBusy)?;
         self.find_resumable(actor, name).await?;
-        let (blobs, name) = (self.shared.blobs.clone(), name.to_owned());
-        blocking(move || blobs.remove_partial(&name)).await
+        self.remove_resumable(name).await
     }
 
     /// Removes uploads whose time is over.
     pub(super) async fn sweep_resumables(&self) -> Result<()> {
         let (blobs, now) = (self.shared.blobs.clone(), self.shared.ids.now());
-        let busy = self.shared.busy.clone();
+        let (busy, open) = (self.shared.busy.clone(), Arc::clone(&self.shared.open));
         crate::tasks::blocking_in_turn(move || {
             for name in blobs.partials() {
                 let Some(_turn) = busy.begin(&name) else {
                     continue;
                 };
-                let about = blobs
+                let expires_at = blobs
                     .find_partial(&name)?
-                    .and_then(|(_, bytes, _)| read(&bytes));
-                if about.is_none_or(|about| about.expires_at <= now) {
+                    .and_then(|(_, bytes, offset)| Some(read(&bytes)?.expires_at(offset)));
+                if expires_at.is_none_or(|expires_at| expires_at <= now) {
                     blobs.remove_partial(&name)?;
+                    open.forget(&name);
                 }
             }
             Ok(())

@@ -133,22 +133,29 @@ impl Media {
     /// A film or a recording, in the form that every browser plays as soon as there is one.
     async fn open_film(&self, file: &sql::File) -> Result<Served> {
         let (part, name, media_type) = match (file.conversion, file.kind) {
-            (Conversion::Done, Kind::Video) => (Part::Made(FILM.into()), FILM, "video/mp4"),
-            (Conversion::Done, _) => (Part::Made(SOUND.into()), SOUND, "audio/mp4"),
+            // Where it failed, a part may have succeeded: that is without what the camera wrote.
+            (Conversion::Done | Conversion::Failed, Kind::Video) => {
+                (Part::Made(FILM.into()), FILM, "video/mp4")
+            }
+            (Conversion::Done | Conversion::Failed, _) => {
+                (Part::Made(SOUND.into()), SOUND, "audio/mp4")
+            }
             // What a camera wrote into the original is nobody's business while it can still be left behind.
             (Conversion::Waiting, _) => {
                 return Err(Error::new(Code::MediaProcessing).with_retry_after(5));
             }
-            (Conversion::None | Conversion::Failed, _) if file.plays => {
+            (Conversion::None, _) if file.plays => {
                 (Part::Original, "original", original_type(&file.format))
             }
-            (Conversion::None | Conversion::Failed, _) => {
-                return Err(Error::new(Code::BrokenFile));
-            }
+            (Conversion::None, _) => return Err(Error::new(Code::BrokenFile)),
         };
         let opened = self.shared.blobs.open_part(file.hash, part).await?;
+        let missing = match file.conversion {
+            Conversion::Failed => file.failure.unwrap_or(Code::ConversionFailed),
+            Conversion::None | Conversion::Waiting | Conversion::Done => Code::MediaNotFound,
+        };
         Ok(Served {
-            content: read(opened).await?.ok_or(Code::MediaNotFound)?,
+            content: read(opened).await?.ok_or(missing)?,
             media_type,
             etag: format!("\"{:.16}-{name}\"", file.hash.to_string()),
             is_public: file.is_public,

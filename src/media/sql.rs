@@ -4,10 +4,11 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Row, named_params};
 
 use super::commands::NewMedia;
+use super::queue::Waiting;
 use super::{Conversion, Focus, Holder, Kind, MediaItem, Stored};
 use crate::blobs::BlobHash;
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::{MediaId, UserId};
 use crate::page::Page;
 use crate::store::{ReadTx, WriteTx};
@@ -15,7 +16,7 @@ use crate::store::{ReadTx, WriteTx};
 /// A [`MediaItem`].
 const ITEM: &str = "
     SELECT m.id, m.holder_id, m.kind, m.width, m.height, m.duration_ms, m.is_animated, m.thumbhash, m.color, m.alt,
-           m.focus_x, m.focus_y, m.is_sensitive, m.is_public, m.size_bytes, m.created_at, b.conversion
+           m.focus_x, m.focus_y, m.is_sensitive, m.is_public, m.size_bytes, m.created_at, b.conversion, b.failure
     FROM media AS m
     JOIN blobs AS b ON b.hash = m.hash";
 
@@ -40,8 +41,18 @@ fn item(row: &Row<'_>) -> rusqlite::Result<MediaItem> {
             size_bytes: row.get("size_bytes")?,
             created_at: row.get("created_at")?,
             conversion: row.get("conversion")?,
+            failure: failure(row)?,
         },
     ))
+}
+
+/// Why a content could not be converted; what a later release found may have no name here.
+fn failure(row: &Row<'_>) -> rusqlite::Result<Option<Code>> {
+    let noted: Option<String> = row.get("failure")?;
+    Ok(noted.map(|noted| {
+        let known = Code::ALL.iter().find(|code| code.as_str() == noted);
+        known.copied().unwrap_or(Code::ConversionFailed)
+    }))
 }
 
 /// What these posts have: with the post's id, each post's in its order.
@@ -50,7 +61,7 @@ pub fn of_posts(tx: &ReadTx<'_>, posts: &[i64]) -> Result<Vec<(i64, MediaItem)>>
     let mut rows = tx.all(
         "SELECT m.id, m.holder_id, m.kind, m.width, m.height, m.duration_ms, m.is_animated, m.thumbhash, m.color,
                 m.alt, m.focus_x, m.focus_y, m.is_sensitive, m.is_public, m.size_bytes, m.created_at, m.position,
-                b.conversion
+                b.conversion, b.failure
          FROM json_each(:ids) AS wanted
          JOIN media AS m ON m.holder = 1 AND m.holder_id = wanted.value
          JOIN blobs AS b ON b.hash = m.hash",
@@ -101,12 +112,14 @@ pub(super) struct File {
     pub(super) is_public: bool,
     pub(super) plays: bool,
     pub(super) conversion: Conversion,
+    pub(super) failure: Option<Code>,
 }
 
 /// A file by the id in its address.
 pub(super) fn find_file(tx: &ReadTx<'_>, id: MediaId) -> Result<Option<File>> {
     tx.optional(
-        "SELECT m.hash, m.kind, m.format, m.is_animated, m.focus_x, m.focus_y, m.is_public, m.plays, b.conversion
+        "SELECT m.hash, m.kind, m.format, m.is_animated, m.focus_x, m.focus_y, m.is_public, m.plays, b.conversion,
+                b.failure
          FROM media AS m
          JOIN blobs AS b ON b.hash = m.hash
          WHERE m.id = :id",
@@ -124,6 +137,7 @@ pub(super) fn find_file(tx: &ReadTx<'_>, id: MediaId) -> Result<Option<File>> {
                 is_public: row.get("is_public")?,
                 plays: row.get("plays")?,
                 conversion: row.get("conversion")?,
+                failure: failure(row)?,
             })
         },
     )
@@ -251,8 +265,10 @@ pub(super) fn use_blob(tx: &WriteTx<'_>, new: &NewMedia) -> Result<bool> {
     )?;
     if known == 0 {
         tx.execute(
-            "INSERT INTO blobs (hash, size_bytes, uses, conversion) VALUES (:hash, :size_bytes, 1, :conversion)",
+            "INSERT INTO blobs (hash, size_bytes, uses, conversion, is_as_it_came)
+             VALUES (:hash, :size_bytes, 1, :conversion, :is_as_it_came)",
             named_params! {
+                ":is_as_it_came": new.facts.kind != Kind::Image && !new.needs_conversion,
                 ":hash": hash, ":size_bytes": new.size_bytes,
                 ":conversion": if new.needs_conversion { Conversion::Waiting } else { Conversion::None },
             },
@@ -261,20 +277,41 @@ pub(super) fn use_blob(tx: &WriteTx<'_>, new: &NewMedia) -> Result<bool> {
     Ok(known == 0)
 }
 
-/// A content that waits to be converted, after this one in no order that means anything, and what it is.
-pub(super) fn next_waiting(
-    tx: &ReadTx<'_>,
-    after: Option<BlobHash>,
-) -> Result<Option<(BlobHash, Kind)>> {
-    tx.optional(
-        "SELECT b.hash, m.kind
-         FROM blobs AS b
-         JOIN media AS m ON m.hash = b.hash
-         WHERE b.conversion = 1 AND b.hash > :after
-         ORDER BY b.hash
-         LIMIT 1",
-        named_params! { ":after": after.unwrap_or(BlobHash::new([0; 32])) },
-        |row| Ok((row.get("hash")?, row.get("kind")?)),
+/// Of each person the first upload that waits to be converted, but for those that are put off. While there is none, of
+/// those that came when there was nothing to convert them with: they are served meanwhile.
+pub(super) fn waiting(tx: &ReadTx<'_>, put_off: &[BlobHash]) -> Result<Vec<Waiting>> {
+    let waiting = first_of_each(tx, "b.conversion = 1", put_off)?;
+    if waiting.is_empty() {
+        first_of_each(tx, "b.is_as_it_came = 1", put_off)
+    } else {
+        Ok(waiting)
+    }
+}
+
+fn first_of_each(tx: &ReadTx<'_>, which: &str, put_off: &[BlobHash]) -> Result<Vec<Waiting>> {
+    let put_off: Vec<String> = put_off.iter().map(ToString::to_string).collect();
+    let put_off = serde_json::to_string(&put_off).map_err(Error::internal)?;
+    // With `min`, the other columns are those of the same row. CROSS: from the few that wait to their uploads, whatever
+    // SQLite thinks of it.
+    tx.all(
+        &format!(
+            "SELECT m.owner_id, min(m.id) AS id, m.hash, m.kind, m.created_at
+             FROM blobs AS b
+             CROSS JOIN media AS m ON m.hash = b.hash
+             WHERE {which} AND lower(hex(b.hash)) NOT IN (SELECT value FROM json_each(:put_off))
+             GROUP BY m.owner_id
+             LIMIT 10000"
+        ),
+        named_params! { ":put_off": put_off },
+        |row| {
+            Ok(Waiting {
+                owner: row.get("owner_id")?,
+                id: row.get("id")?,
+                hash: row.get("hash")?,
+                kind: row.get("kind")?,
+                since: row.get("created_at")?,
+            })
+        },
     )
 }
 
@@ -282,10 +319,16 @@ pub(super) fn set_conversion(
     tx: &WriteTx<'_>,
     hash: BlobHash,
     conversion: Conversion,
+    failure: Option<Code>,
 ) -> Result<()> {
+    let failure = failure.filter(|_| conversion == Conversion::Failed);
     tx.execute(
-        "UPDATE blobs SET conversion = :conversion WHERE hash = :hash",
-        named_params! { ":hash": hash, ":conversion": conversion },
+        "UPDATE blobs
+         SET conversion = :conversion, failure = :failure, is_as_it_came = 0
+         WHERE hash = :hash",
+        named_params! {
+            ":hash": hash, ":conversion": conversion, ":failure": failure.map(Code::as_str),
+        },
     )?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::{ForgetBlob, Media, PruneMedia, sql};
+use super::{ForgetBlob, Media, PruneMedia, sql, variants};
 use crate::blobs::BlobHash;
 use crate::error::Result;
 use crate::tasks::Tasks;
@@ -129,11 +129,16 @@ impl Media {
         self.sweep_resumables().await
     }
 
-    /// Removes files that no row knows, as a crash between file and row leaves them.
+    /// Removes files that no row knows, as a crash between file and row leaves them, and variants as an earlier release made
+    /// them.
     async fn sweep_files(&self) -> Result<()> {
         let shared = &self.shared;
         let then = shared.ids.now().minus(UNKNOWN);
         for share in 0..=u8::MAX {
+            let blobs = &shared.blobs;
+            blobs
+                .remove_variants_in(share, variants::is_current)
+                .await?;
             let old = shared.blobs.from_before(share, then).await?;
             for some in old.chunks(STEP as usize) {
                 let some = some.to_vec();

@@ -14,31 +14,44 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::films::POSTER;
 use super::intake::picture_error;
 use super::pictures::{
-    AnimatedEncoding, Animation, Encoding, Format, Limits, MAX_RENDERED_SIDE, Picture, Shape,
+    self, AnimatedEncoding, Animation, Encoding, Format, Limits, MAX_RENDERED_SIDE, Picture, Shape,
 };
+use super::pool::{Budget, Share};
 use super::serving::spot;
 use super::{Focus, Kind, Media};
 use crate::blobs::{BlobHash, Part};
 use crate::config;
 use crate::error::{Code, Error, Result};
+use crate::id::MediaId;
+use crate::tasks::blocking;
+
+/// Stands in the names of files, and so in their tags. To be changed whenever pictures come out otherwise: the same tag
+/// means the same bytes.
+const ENCODER: &str = "1";
 
 /// The widths, narrowest first.
 pub(super) const WIDTHS: [u32; 4] = [320, 640, 1280, 2048];
 
 /// What moves is not made wider: it grows with every frame.
-const MAX_ANIMATED_WIDTH: u32 = 640;
+pub(super) const MAX_ANIMATED_WIDTH: u32 = 640;
 
 /// The sides of avatars.
 const AVATARS: [u32; 2] = [96, 400];
 
 /// The widths of banners.
 const BANNERS: [u32; 2] = [600, 1500];
+
+/// Variants of which it is remembered that they could not be made, and for how long: trying costs a whole decoding, and
+/// ends the same way unless the fault was a passing one of ours.
+const FAILURES: u64 = 10_000;
+const FAILED_FOR: Duration = Duration::from_mins(5);
 
 /// The widths in which a picture is offered beside its own. A very long one is not as wide as it was asked for.
 pub(super) fn offered(width: u32, height: u32, is_animated: bool) -> impl Iterator<Item = u32> {
@@ -149,25 +162,26 @@ impl Form {
 impl Variant {
     /// The name of its file. What depends on the focus is another file for another focus.
     pub(super) fn file_name(self, focus: Focus) -> String {
-        let extension = self.form.extension();
+        let end = format!("{ENCODER}.{}", self.form.extension());
         match self.size {
-            Size::Width(width) => format!("{width}.{extension}"),
-            Size::Avatar(side) => {
-                format!(
-                    "avatar-{side}@{},{}.{extension}",
-                    spot(focus.x),
-                    spot(focus.y)
-                )
-            }
-            Size::Banner(side) => {
-                format!(
-                    "banner-{side}@{},{}.{extension}",
-                    spot(focus.x),
-                    spot(focus.y)
-                )
-            }
+            Size::Width(width) => format!("{width}.{end}"),
+            Size::Avatar(side) => format!("avatar-{side}{}{end}", around(focus)),
+            Size::Banner(side) => format!("banner-{side}{}{end}", around(focus)),
         }
     }
+}
+
+/// The part of a crop's name that tells around which spot it is.
+fn around(focus: Focus) -> String {
+    format!("@{},{}.", spot(focus.x), spot(focus.y))
+}
+
+/// Whether a file is one of those that this release makes.
+pub(super) fn is_current(file_name: &str) -> bool {
+    file_name
+        .rsplit('.')
+        .nth(1)
+        .is_some_and(|version| version == ENCODER)
 }
 
 /// What a decoder may use.
@@ -192,6 +206,18 @@ pub(super) fn format(name: &str) -> Result<Format> {
     }
 }
 
+/// Waits until there is memory to decode a picture with. Blocks.
+pub(super) fn share_for(
+    budget: &Budget,
+    file: &Path,
+    format: Format,
+    limits: &Limits,
+) -> Result<Share> {
+    let file = BufReader::new(File::open(file).map_err(Error::internal)?);
+    let bytes = pictures::weigh(file, format, limits).map_err(picture_error)?;
+    Ok(budget.take(bytes))
+}
+
 /// Makes one variant of a picture from its original. Blocks and keeps a core busy.
 fn make(
     original: &Path,
@@ -200,7 +226,9 @@ fn make(
     variant: Variant,
     focus: Focus,
     is_animated: bool,
+    budget: &Budget,
 ) -> Result<Vec<u8>> {
+    let _share = share_for(budget, original, format, limits)?;
     let file = BufReader::new(File::open(original).map_err(Error::internal)?);
     // A square that moves would be no avatar that anybody wants to look at in a list.
     if let (true, Size::Width(width), Form::WebP | Form::Gif) =
@@ -227,21 +255,38 @@ fn make(
 
 type Lock = Arc<tokio::sync::Mutex<()>>;
 
-/// Which variants are being made, so that each is made once, however many ask.
-#[derive(Clone, Default)]
-pub(super) struct Making(Arc<Mutex<HashMap<(BlobHash, String), Lock>>>);
+/// Which variant of which content.
+type Key = (BlobHash, String);
+
+/// Which variants are being made, so that each is made once, however many ask; and which could not be.
+#[derive(Clone)]
+pub(super) struct Making {
+    locks: Arc<Mutex<HashMap<Key, Lock>>>,
+    failed: moka::sync::Cache<Key, Code>,
+}
 
 /// A place in the queue for one variant.
 struct Turn {
     making: Making,
-    key: (BlobHash, String),
+    key: Key,
     lock: Lock,
 }
 
+impl Default for Making {
+    fn default() -> Self {
+        let failed = moka::sync::Cache::builder()
+            .max_capacity(FAILURES)
+            .time_to_live(FAILED_FOR);
+        Self {
+            locks: Arc::default(),
+            failed: failed.build(),
+        }
+    }
+}
+
 impl Making {
-    fn turn(&self, hash: BlobHash, name: &str) -> Turn {
-        let key = (hash, name.to_owned());
-        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn turn(&self, key: Key) -> Turn {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = Arc::clone(locks.entry(key.clone()).or_default());
         Turn {
             making: self.clone(),
@@ -251,9 +296,24 @@ impl Making {
     }
 }
 
+impl Turn {
+    /// Whether it was tried a while ago, maybe by who came before in the queue.
+    fn check(&self) -> Result<()> {
+        match self.making.failed.get(&self.key) {
+            Some(code) => Err(Error::new(code)),
+            None => Ok(()),
+        }
+    }
+
+    fn note_failure(&self, error: &Error) {
+        self.making.failed.insert(self.key.clone(), error.code());
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut locks = self.making.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let locks = &self.making.locks;
+        let mut locks = locks.lock().unwrap_or_else(PoisonError::into_inner);
         // The map's own, and this one: nobody else is waiting.
         if Arc::strong_count(&self.lock) == 2 {
             locks.remove(&self.key);
@@ -262,6 +322,18 @@ impl Drop for Turn {
 }
 
 impl Media {
+    /// Removes crops around another spot than a picture's present one. Who shares its content and not its focus has theirs
+    /// made again.
+    pub(super) async fn drop_old_crops(&self, id: MediaId) -> Result<()> {
+        let file = self.find_file(id).await?;
+        let (blobs, around) = (self.shared.blobs.clone(), around(file.focus));
+        blocking(move || {
+            let is_wanted = |name: &str| !name.contains('@') || name.contains(&around);
+            blobs.remove_variants(file.hash, is_wanted)
+        })
+        .await
+    }
+
     /// Makes a variant that is not there. Given back is what could not be put down for want of room.
     ///
     /// Errors: `overloaded`; `media_not_found` when the original is gone.
@@ -272,7 +344,8 @@ impl Media {
         name: &str,
     ) -> Result<Option<Bytes>> {
         let shared = &self.shared;
-        let turn = shared.making.turn(file.hash, name);
+        let turn = shared.making.turn((file.hash, name.to_owned()));
+        turn.check()?;
         let first = Arc::clone(&turn.lock).lock_owned().await;
         // It may be removed, or, where it is a copy, dropped.
         let pin = shared.blobs.pin(file.hash)?;
@@ -283,6 +356,7 @@ impl Media {
         let original = shared.blobs.bring(file.hash, original).await?;
         let original = original.ok_or(Code::MediaNotFound)?;
         let (blobs, limits) = (shared.blobs.clone(), limits(&shared.options));
+        let budget = shared.budget.clone();
         let (hash, focus, is_animated) = (file.hash, file.focus, file.is_animated);
         let format = match file.kind {
             Kind::Image => format(&file.format)?,
@@ -291,11 +365,21 @@ impl Media {
         let name = name.to_owned();
         let work = move || {
             // With the work, so that it is begun once even when those who asked have gone away.
-            let (_turn, _first, _pin) = (turn, first, pin);
+            let (turn, _first, _pin) = (turn, first, pin);
             if blobs.variant(hash, &name).exists() {
                 return Ok((None, None));
             }
-            let bytes = make(&original, format, &limits, variant, focus, is_animated)?;
+            turn.check()?;
+            let bytes = make(
+                &original,
+                format,
+                &limits,
+                variant,
+                focus,
+                is_animated,
+                &budget,
+            )
+            .inspect_err(|error| turn.note_failure(error))?;
             let left = match blobs.put_variant(hash, &name, &bytes) {
                 Ok(()) => None,
                 Err(error) if error.code() == Code::StorageFull => Some(bytes.into()),

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004_posts.sql"),
     include_str!("../../migrations/0005_notifications.sql"),
     include_str!("../../migrations/0006_media.sql"),
+    include_str!("../../migrations/0007_conversions.sql"),
     include_str!("../../migrations/0008_chat.sql"),
 ];
 

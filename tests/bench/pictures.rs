@@ -192,8 +192,17 @@ fn files(figures: &mut Figures, scale: &Scale, daemon: &Daemon, data_dir: &Path)
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .unwrap();
+    let variants = std::fs::read_dir(media.join("variants").join(&place)).unwrap();
+    let variants: Vec<String> = variants
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     for name in ["320.webp", "2048.webp"] {
-        let path = format!("variants/{place}/{name}");
+        // On the disk, the version of the encoder stands between.
+        let (width, form) = name.split_once('.').unwrap();
+        let is_it = |file: &&String| {
+            file.starts_with(&format!("{width}.")) && file.ends_with(&format!(".{form}"))
+        };
+        let path = format!("variants/{place}/{}", variants.iter().find(is_it).unwrap());
         let size = std::fs::metadata(media.join(&path)).unwrap().len();
         let plan = |address, server, path: &str| Plan {
             address,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use socialhub::media::container::{self, Container};
 
 use crate::support::pictures::{part, send};
-use crate::support::{Person, Reply, Server, eventually};
+use crate::support::{Daemon, Person, Reply, Server, eventually};
 
 fn fixture(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/fixtures/media/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -52,8 +52,9 @@ async fn converted(person: &Person, media: &Value) -> Value {
         let reply = person.get(&path).await.expect(200);
         match reply["media"]["status"].as_str().unwrap() {
             "processing" => {
-                let progress = reply["progress"].as_f64().unwrap();
-                assert!((0.0..=1.0).contains(&progress));
+                // It may have come to its end just now.
+                let progress = reply["progress"].as_f64();
+                assert!(progress.is_none_or(|progress| (0.0..=1.0).contains(&progress)));
                 None
             }
             status => {
@@ -289,17 +290,44 @@ async fn a_conversion_goes_on_after_a_restart() {
 
 /// A helper that tells its version and its coders like a whole one, and then does this.
 fn helper(dir: &std::path::Path, then: &str) -> String {
-    use std::os::unix::fs::PermissionsExt;
     let script = format!(
-        "#!/bin/sh\ncase \"$*\" in\n*-version*) echo 'ffmpeg version 9 of a test' ;;\n\
-         *-encoders*) echo ' V..... libx264'; echo ' A..... aac' ;;\n*) {then} ;;\nesac\n"
+        "case \"$*\" in\n*-version*) echo 'ffmpeg version 9 of a test' ;;\n\
+         *-encoders*) echo ' V..... libx264'; echo ' A..... aac' ;;\n*) {then} ;;\nesac"
     );
+    helper_by(dir, &script)
+}
+
+/// A helper that does its work but for what writes this file, where it does something else first.
+fn helper_but(dir: &std::path::Path, written: &str, first: &str) -> String {
+    let script = format!("case \"$*\" in *{written}) {first} ;; esac\nexec ${{0##*/}} \"$@\"");
+    helper_by(dir, &script)
+}
+
+fn helper_by(dir: &std::path::Path, script: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
     for name in ["ffmpeg", "ffprobe"] {
         let path = dir.join(name);
-        std::fs::write(&path, &script).unwrap();
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     dir.join("ffmpeg").display().to_string()
+}
+
+/// An upload once its conversion has failed for good.
+async fn failed(person: &Person, media: &Value) -> Value {
+    let path = format!("/api/v1/media/{}", media["id"].as_str().unwrap());
+    eventually("the conversion has failed", || async {
+        let media = person.get(&path).await.expect(200)["media"].clone();
+        assert_ne!(media["status"], "ready");
+        (media["status"] == "failed").then_some(media)
+    })
+    .await
+}
+
+/// The directory in which the helper works, and uploads under way.
+fn under_way(server: &Server) -> usize {
+    let incoming = server.config.data_dir.join("media/incoming");
+    std::fs::read_dir(incoming).unwrap().count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,11 +337,10 @@ async fn a_helper_that_hangs_holds_up_films_alone() {
     let server = Server::start_with(|config| config.media.ffmpeg = program).await;
     let ada = server.sign_up("ada").await;
     let film = upload(&ada, "film.mkv", "video/x-matroska");
-    let incoming = server.config.data_dir.join("media/incoming");
     let pictures = async {
         eventually("the helper is at work", || async {
             // The film, and the directory in which it works.
-            (std::fs::read_dir(&incoming).unwrap().count() >= 2).then_some(())
+            (under_way(&server) >= 2).then_some(())
         })
         .await;
         for _ in 0..3 {
@@ -331,22 +358,207 @@ async fn a_helper_that_hangs_holds_up_films_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_helper_that_crashes_harms_nothing_else() {
+async fn a_helper_that_hangs_or_crashes_at_the_first_look_refuses_the_film() {
+    for (then, code) in [
+        ("kill -SEGV $$", "conversion_crashed"),
+        ("sleep 600", "conversion_timed_out"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let program = helper(dir.path(), then);
+        let server = Server::start_with(|config| {
+            config.media.ffmpeg = program;
+            config.media.video_patience_s = 1;
+        })
+        .await;
+        let ada = server.sign_up("ada").await;
+        // Also what browsers would play: nobody has looked at what its camera wrote into it.
+        for name in ["film.mkv", "faststart.mp4"] {
+            upload(&ada, name, "video/mp4").await.expect_code(422, code);
+        }
+        ada.write("All else goes on").await;
+        let originals = server.config.data_dir.join("media/originals");
+        eventually("nothing is left", || async {
+            let kept = walk(&originals);
+            (under_way(&server) == 0 && kept.is_empty()).then_some(())
+        })
+        .await;
+    }
+}
+
+/// All files beneath a directory.
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            found.extend(walk(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversion_that_hangs_or_crashes_is_told_and_shows_nothing_of_the_camera() {
+    for (first, code) in [
+        ("kill -SEGV $$", "conversion_crashed"),
+        ("sleep 600", "conversion_timed_out"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let tries = dir.path().join("tries");
+        let first = format!("echo x >>{}; {first}", tries.display());
+        let program = helper_but(dir.path(), "/film.mp4", &first);
+        let server = Server::start_with(|config| {
+            config.media.ffmpeg = program;
+            config.media.video_patience_s = 4;
+        })
+        .await;
+        let ada = server.sign_up("ada").await;
+        let form = Form::new().part("file", part(fixture("faststart.mp4"), "a.mp4", "video/mp4"));
+        let post = send(&ada, "/posts/", form).await.expect(201)["post"].clone();
+        let media = failed(&ada, &post["media"][0]).await;
+        assert_eq!(media["errorCode"], code);
+        assert!(media["hlsUrl"].is_null());
+        server
+            .get(&path_of(&media["url"]))
+            .await
+            .expect_code(422, code);
+        // It would end the same way again.
+        assert_eq!(std::fs::read_to_string(&tries).unwrap(), "x\n");
+        assert_eq!(under_way(&server), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_converted_before_the_rest_failed_is_served() {
     let dir = tempfile::tempdir().unwrap();
-    let program = helper(dir.path(), "kill -SEGV $$");
+    let program = helper_but(dir.path(), "/index.m3u8", "kill -SEGV $$");
     let server = Server::start_with(|config| config.media.ffmpeg = program).await;
     let ada = server.sign_up("ada").await;
-    // What browsers play anyway is kept as it is; the rest cannot be.
-    let media = upload(&ada, "faststart.mp4", "video/mp4").await.expect(201)["media"].clone();
-    assert_eq!(media["status"], "ready");
-    assert_eq!(
-        server.get(&path_of(&media["url"])).await.bytes,
-        fixture("faststart.mp4")
+    let form = Form::new().part(
+        "file",
+        part(fixture("recorded.mov"), "a.mov", "video/quicktime"),
     );
-    upload(&ada, "film.mkv", "video/x-matroska")
-        .await
-        .expect_code(422, "broken_file");
-    ada.write("All else goes on").await;
-    let incoming = server.config.data_dir.join("media/incoming");
-    assert_eq!(std::fs::read_dir(incoming).unwrap().count(), 0);
+    let post = send(&ada, "/posts/", form).await.expect(201)["post"].clone();
+    let media = failed(&ada, &post["media"][0]).await;
+    assert_eq!(media["errorCode"], "conversion_crashed");
+    let film = server.get(&path_of(&media["url"])).await;
+    assert_eq!(film.header("content-type"), "video/mp4");
+    assert_ne!(film.bytes, fixture("recorded.mov"));
+    let facts = container::inspect(Cursor::new(&film.bytes[..]), Container::Mp4).unwrap();
+    assert!(facts.is_faststart && facts.plays_in_browsers());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_films_of_one_do_not_hold_up_the_one_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, gate) = (dir.path().join("order"), dir.path().join("gate"));
+    // Each waits for the gate; what is read is named by its hash.
+    let first = format!(
+        "echo \"$*\" | sed 's/.*originals.......\\([0-9a-f]*\\).*/\\1/' >>{}; until [ -e {} ]; do sleep 0.02; done",
+        order.display(),
+        gate.display(),
+    );
+    let program = helper_but(dir.path(), "/film.mp4", &first);
+    let server = Server::start_with(|config| config.media.ffmpeg = program).await;
+    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
+    let add = async |person: &Person, name: &str| {
+        let media = upload(person, name, "video/mp4").await.expect(201)["media"].clone();
+        (blake3::hash(&fixture(name)).to_string(), media)
+    };
+    let first = add(&ada, "faststart.mp4").await;
+    let begun = || std::fs::read_to_string(&order).unwrap_or_default();
+    eventually("the first is under way", || async {
+        (begun().lines().count() == 1).then_some(())
+    })
+    .await;
+    let second = add(&ada, "film.webm").await;
+    let third = add(&ada, "fragments.mp4").await;
+    let others = add(&bob, "recorded.mov").await;
+    std::fs::write(&gate, "").unwrap();
+    for (person, (_, media)) in [(&ada, &second), (&ada, &third), (&bob, &others)] {
+        converted(person, media).await;
+    }
+    let begun = begun();
+    let begun: Vec<&str> = begun.lines().collect();
+    assert_eq!(begun, [first.0, others.0, second.0, third.0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversion_that_a_kill_interrupts_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pid, gate) = (dir.path().join("pid"), dir.path().join("gate"));
+    // The film is there and some of the ladder, when it gets slow; as the real one does, it tells its progress.
+    let first = format!(
+        "if [ ! -e {gate} ]; then echo part >partial.m4s; echo $$ >{pid}; while echo frame=1; do sleep 0.02; done; fi",
+        gate = gate.display(),
+        pid = pid.display(),
+    );
+    let program = helper_but(dir.path(), "/index.m3u8", &first);
+    let mut daemon = Daemon::start_with(&[("SOCIALHUB_MEDIA__FFMPEG", &program)]).await;
+    let ada = daemon.client().sign_up("ada").await;
+    let media = upload(&ada, "recorded.mov", "video/quicktime").await;
+    let media = media.expect(201)["media"].clone();
+    let helper = eventually("the conversion is under way", || async {
+        let pid = std::fs::read_to_string(&pid).ok()?;
+        pid.trim().parse::<u32>().ok()
+    })
+    .await;
+    let kept = daemon.data_dir().join("media");
+    let is_there = |dir: &str, name: &str| {
+        let files = walk(&kept.join(dir));
+        files.iter().any(|path| path.ends_with(name))
+    };
+    assert!(is_there("made", "film.mp4") && !is_there("made", "hls/master.m3u8"));
+    assert!(is_there("incoming", "partial.m4s"));
+    daemon.kill_now().await;
+    // Nobody listens to it any more.
+    eventually("the helper is gone", || async {
+        (!std::path::Path::new(&format!("/proc/{helper}")).exists()).then_some(())
+    })
+    .await;
+
+    std::fs::write(&gate, "").unwrap();
+    let daemon = daemon.restart().await;
+    let ada = ada.at(&daemon.client());
+    let media = converted(&ada, &media).await;
+    let film = ada.get(&path_of(&media["url"])).await;
+    assert_eq!(film.header("content-type"), "video/mp4");
+    let master = ada.get(&path_of(&media["hlsUrl"])).await;
+    assert!(master.text.lines().any(is_rung), "{}", master.text);
+    assert!(!is_there("made", "partial.m4s"));
+    assert_eq!(
+        walk(&kept.join("incoming")),
+        Vec::<std::path::PathBuf>::new()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_before_there_was_ffmpeg_is_converted_once_there_is() {
+    let server = without_ffmpeg().await;
+    let ada = server.sign_up("ada").await;
+    let mut uploads = Vec::new();
+    for (name, media_type) in [("faststart.mp4", "video/mp4"), ("voice.wav", "audio/wav")] {
+        let media = upload(&ada, name, media_type).await.expect(201)["media"].clone();
+        assert!(media["hlsUrl"].is_null());
+        uploads.push(media);
+    }
+    let server = server
+        .restart_with(|config| "auto".clone_into(&mut config.media.ffmpeg))
+        .await;
+    let ada = ada.at(&server);
+    for (media, media_type) in uploads.iter().zip(["video/mp4", "audio/mp4"]) {
+        let path = format!("/api/v1/media/{}", media["id"].as_str().unwrap());
+        eventually("it is converted", || async {
+            // It is shown all the time.
+            let media = ada.get(&path).await.expect(200)["media"].clone();
+            assert_eq!(media["status"], "ready");
+            let file = server.get(&path_of(&media["url"])).await;
+            assert_eq!(file.status, 200);
+            let is_new = file.header("content-type") == media_type;
+            let has_ladder = media["hlsUrl"].is_string() || media["type"] == "audio";
+            (is_new && has_ladder).then_some(())
+        })
+        .await;
+    }
 }

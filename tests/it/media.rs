@@ -7,6 +7,7 @@ use image::{GenericImageView, ImageFormat};
 use reqwest::Method;
 use reqwest::multipart::Form;
 use serde_json::{Value, json};
+use socialhub::media::pictures;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::pictures::{jpeg, part, picture, send, upload};
@@ -195,6 +196,9 @@ async fn files_come_in_any_of_the_fields_and_up_to_ten_of_them() {
     send(&ada, "/posts/", many(11))
         .await
         .expect_code(400, "too_many_files");
+    let two = send(&ada, "/api/v1/media", many(2)).await;
+    let two = two.expect_code(400, "too_many_files");
+    assert_eq!(two["message"], "Please send one file at a time.");
     let form = Form::new().part("image", part(jpeg(1), "a.jpg", "image/jpeg"));
     let refused = send(&ada, "/posts/", form).await;
     let refused = refused.expect_code(400, "invalid_fields");
@@ -483,7 +487,7 @@ async fn parts_of_a_file_and_conditions_are_as_the_standard_has_them() {
     // One that is read as it is sent, beside one that is remembered.
     for (side, seed) in [(400, 1), (2_000, 2)] {
         let noise = noise(side, seed);
-        let form = Form::new().part("file", part(noise, "a.png", "image/png"));
+        let form = Form::new().part("file", part(noise, "a.jpg", "image/jpeg"));
         let post = send(&ada, "/posts/", form).await.expect(201)["post"].clone();
         let path = path_of(&post["imageUrls"][0]);
         let whole = fetch(&server, &path, "image/webp").await;
@@ -951,4 +955,199 @@ async fn who_is_gone_leaves_no_picture_of_themselves() {
     fetch(&server, &path, "*/*")
         .await
         .expect_code(404, "media_not_found");
+}
+
+/// A WebP or GIF of three frames of noise.
+fn moving(format: Moving) -> Vec<u8> {
+    let frames = (1..=3_u64).map(|seed| {
+        let still = image::load_from_memory(&noise(400, seed)).unwrap();
+        image::Frame::from_parts(
+            still.into_rgba8(),
+            0,
+            0,
+            image::Delay::from_numer_denom_ms(100, 1),
+        )
+    });
+    let mut gif = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new_with_speed(&mut gif, 30);
+    encoder.encode_frames(frames).unwrap();
+    drop(encoder);
+    if format == Moving::Gif {
+        return gif;
+    }
+    let limits = pictures::Limits {
+        max_pixels: 1_000_000,
+        max_side: 1_000,
+        max_memory_bytes: 100_000_000,
+        max_frames: 10,
+        max_total_pixels: 10_000_000,
+    };
+    let gif = std::io::Cursor::new(gif);
+    let gif = pictures::Animation::open(gif, pictures::Format::Gif, &limits).unwrap();
+    gif.encode(400, pictures::AnimatedEncoding::WebP).unwrap()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Moving {
+    Gif,
+    WebP,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moves_is_there_with_the_answer_and_whole() {
+    let server = Server::start_with(|config| config.media.workers = 1).await;
+    let ada = server.sign_up("ada").await;
+    for (format, media_type) in [(Moving::WebP, "image/webp"), (Moving::Gif, "image/gif")] {
+        let whole = moving(format);
+        let send_file = async |bytes: Vec<u8>| {
+            let form = Form::new().part("file", part(bytes, "a", media_type));
+            send(&ada, "/api/v1/media", form).await
+        };
+        let variants = files_in(&server, "variants");
+        if format == Moving::WebP {
+            // Its last frame claims to begin with more than there is of it.
+            let mut damaged = whole.clone();
+            let last = whole.windows(4).rposition(|name| name == b"ANMF").unwrap();
+            assert_eq!(&whole[last + 24..last + 28], b"VP8 ");
+            damaged[last + 33..last + 35].fill(0xff);
+            send_file(damaged).await.expect_code(422, "broken_file");
+            eventually("what was refused is gone", || async {
+                (files_in(&server, "variants") == variants).then_some(())
+            })
+            .await;
+        }
+        let media = send_file(whole).await.expect(201)["media"].clone();
+        assert_eq!(media["isAnimated"], true);
+        assert!(files_in(&server, "variants") > variants, "{format:?}");
+        // The others follow: what its own address shows, and 640 where it is that wide.
+        eventually("the rest is there", || async {
+            (files_in(&server, "variants") == variants + 2).then_some(())
+        })
+        .await;
+        let path = path_of(&media["url"]);
+        let shown = fetch(&server, &path, "image/webp").await;
+        assert_eq!(size_of(&shown), (400, 400));
+        assert_eq!(files_in(&server, "variants"), variants + 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_made_is_not_tried_again_with_each_request() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let media = upload(&ada, "/api/v1/media").await.expect(201)["media"].clone();
+    let (path, query) = {
+        let path = path_of(&media["url"]);
+        let (path, query) = path.split_once('?').unwrap();
+        (path.to_owned(), query.to_owned())
+    };
+    let original = files(&server.config.data_dir.join("media/originals")).remove(0);
+    let whole = std::fs::read(&original).unwrap();
+    let ask = async |name: &str| {
+        let path = format!("{path}/{name}?{query}");
+        fetch(&server, &path, "*/*").await
+    };
+    // As a disk that loses what it was given.
+    std::fs::write(&original, &whole[..whole.len() / 2]).unwrap();
+    ask("640.jpg").await.expect_code(422, "broken_file");
+    std::fs::write(&original, &whole).unwrap();
+    ask("640.jpg").await.expect_code(422, "broken_file");
+    assert_eq!(ask("320.jpg").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_that_need_more_memory_than_there_is_are_taken_one_by_one() {
+    let server = Server::start_with(|config| {
+        config.media.workers = 4;
+        config.media.picture_memory_mib = 1;
+    })
+    .await;
+    let ada = server.sign_up("ada").await;
+    let form = (0..10).fold(Form::new(), |form, seed| {
+        let bytes = picture(800, 600, seed, ImageFormat::Png);
+        form.part("file", part(bytes, "a.png", "image/png"))
+    });
+    let post = send(&ada, "/posts/", form).await.expect(201)["post"].clone();
+    for address in post["imageUrls"].as_array().unwrap() {
+        let reply = fetch(&server, &path_of(address), "image/jpeg").await;
+        assert_eq!(size_of(&reply), (800, 600));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_is_said_to_be_of_another_format_is_refused() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let (png, jpeg) = (picture(40, 30, 1, ImageFormat::Png), jpeg(1));
+    for (bytes, name, media_type) in [
+        (&png, "a.png", "image/jpeg"),
+        (&png, "a.jpg", "image/png"),
+        (&png, "a.JPG", "application/octet-stream"),
+        (&png, "a.mp4", "image/png"),
+        (&jpeg, "a.jpg", "image/webp"),
+    ] {
+        for path in ["/posts/", "/api/v1/media"] {
+            let form = Form::new().part("file", part(bytes.clone(), name, media_type));
+            let reply = send(&ada, path, form).await;
+            reply.expect_code(415, "mismatched_file");
+        }
+    }
+    for (bytes, name, media_type) in [
+        (&png, "blob", "application/octet-stream"),
+        (&png, "a.png", "application/octet-stream"),
+        (&jpeg, "a.jpg", "image/jpg"),
+        (&jpeg, "a.jfif", "image/pjpeg"),
+        (&jpeg, "IMG_1.HEIC", "image/heic"),
+    ] {
+        let form = Form::new().part("file", part(bytes.clone(), name, media_type));
+        send(&ada, "/api/v1/media", form).await.expect(201);
+    }
+    let named = reqwest::multipart::Part::bytes(jpeg).file_name("a.jpg");
+    let form = Form::new().part("file", named);
+    send(&ada, "/api/v1/media", form).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_for_another_focus_or_by_an_earlier_release_goes() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let form = Form::new().part("file", part(jpeg(1), "a.jpg", "image/jpeg"));
+    let request = ada.request(Method::PUT, "/api/v1/users/profile/avatar");
+    let user = ada.send(request.multipart(form)).await.expect(200)["user"].clone();
+    let path = path_of(&user["avatar"]);
+    let dir = server.config.data_dir.join("media/variants");
+    let crops = || {
+        let names = files(&dir).into_iter();
+        let names = names.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+        let mut crops: Vec<_> = names.filter(|name| name.contains('@')).collect();
+        crops.sort();
+        crops
+    };
+    let first = fetch(&server, &path, "image/webp").await;
+    let before = crops();
+    assert_eq!(before.len(), 1);
+    let id = path.split('/').nth(2).unwrap();
+    let edit = json!({ "focus": { "x": 1, "y": 0 } });
+    ada.patch(&format!("/api/v1/media/{id}"), edit)
+        .await
+        .expect(200);
+    assert_eq!(crops(), Vec::<String>::new());
+    let second = fetch(&server, &path, "image/webp").await;
+    assert_ne!(first.header("etag"), second.header("etag"));
+    let after = crops();
+    assert!(after.len() == 1 && after != before, "{before:?} {after:?}");
+
+    // Its tag names the encoder, which its file does as well.
+    assert!(second.header("etag").contains(&after[0]), "{}", after[0]);
+    let current = files(&dir)
+        .into_iter()
+        .find(|path| path.ends_with(&after[0]));
+    let current = current.unwrap();
+    let old = current.with_file_name("320.0.webp");
+    let older = current.with_file_name("320.webp");
+    for path in [&old, &older] {
+        std::fs::write(path, "as it was").unwrap();
+    }
+    server.app.media().sweep().await.unwrap();
+    assert!(current.exists() && !old.exists() && !older.exists());
 }

@@ -336,6 +336,18 @@ async fn what_is_said_of_an_upload_is_said_again_and_holds() {
     let ada = server.sign_up("ada").await;
     let picture = jpeg(3);
     let pair = |name: &str, value: &str| format!("{name} {}", STANDARD.encode(value));
+    // Also of its format.
+    for belied in [pair("filename", "a.png"), pair("filetype", "image/gif")] {
+        let length = picture.len().to_string();
+        let headers = [
+            ("upload-length", length.as_str()),
+            ("upload-metadata", &belied),
+        ];
+        let reply = tus(&ada, Method::POST, PATH, &headers, &[]).await;
+        append(&ada, reply.header("location"), 0, &picture, &[])
+            .await
+            .expect_code(415, "mismatched_file");
+    }
     let metadata = [
         pair("filename", "a.jpg"),
         pair("focus", "0.5,-0.5"),
@@ -358,4 +370,30 @@ async fn what_is_said_of_an_upload_is_said_again_and_holds() {
     let media = ada.get(&path).await.expect(200)["media"].clone();
     assert_eq!(media["isSensitive"], true);
     assert_eq!(media["focus"]["y"], -0.5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_of_which_nothing_comes_holds_its_room_for_an_hour() {
+    let server = Server::start_with_clock(|config| config.media.quota_bytes = 1_000_000).await;
+    let ada = server.sign_up("ada").await;
+    let (empty, begun) = (begin(&ada, 500_000).await, begin(&ada, 400_000).await);
+    append(&ada, &begun, 0, &[0xff], &[]).await;
+    server.advance(std::time::Duration::from_mins(59));
+    create(&ada, 500_000)
+        .await
+        .expect_code(413, "quota_exceeded");
+    assert_eq!(offset(&ada, &empty).await, "0");
+    server.advance(std::time::Duration::from_mins(2));
+    let reply = tus(&ada, Method::HEAD, &empty, &[], &[]).await;
+    assert_eq!(reply.status, 404);
+    // What has begun is kept for its day, and holds its room, also after a restart.
+    let server = server.restart().await;
+    let ada: Person = ada.at(&server);
+    assert_eq!(offset(&ada, &begun).await, "1");
+    create(&ada, 700_000)
+        .await
+        .expect_code(413, "quota_exceeded");
+    begin(&ada, 500_000).await;
+    server.app.media().sweep().await.unwrap();
+    assert_eq!(open_files(&server), 2);
 }

@@ -27,7 +27,7 @@ mod tests;
 pub use animation::{AnimatedEncoding, Animation};
 pub use avatar::{default_avatar_png, default_avatar_svg};
 pub use encode::{Encoding, Rendered};
-pub use headers::{Facts, inspect};
+pub use headers::{Facts, inspect, weigh};
 pub use picture::{Crop, MAX_RENDERED_SIDE, Picture, Shape};
 
 /// The formats that are taken.

@@ -480,6 +480,7 @@ impl Script {
                         Conversion::Done,
                         Conversion::Failed,
                     ]),
+                    failure: dice.one_of(&[None, Some(Code::ConversionTimedOut)]),
                 },
             ),
             "media.forget_blob" => encode(

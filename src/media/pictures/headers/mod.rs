@@ -5,6 +5,7 @@ use std::io::{BufRead, ErrorKind, Read, Seek, SeekFrom};
 
 use image::metadata::Orientation;
 
+use super::decode::read_all;
 use super::{Excess, Format, Limits, PictureError, Result, broken};
 
 mod gif;
@@ -37,6 +38,26 @@ pub fn inspect(mut reader: impl BufRead + Seek, format: Format, limits: &Limits)
         height,
         is_animated: header.frames > 1,
     })
+}
+
+/// What decoding a file holds at its peak, in bytes; refuses what is over the limits. Of most formats this reads the
+/// headers alone.
+pub fn weigh(mut reader: impl BufRead + Seek, format: Format, limits: &Limits) -> Result<u64> {
+    let header = Header::read(&mut reader, format)?;
+    header.check(limits)?;
+    let codes_bytes = match format {
+        Format::WebP => header.check_file(&read_all(reader, &header)?, limits)?,
+        Format::Jpeg | Format::Png | Format::Gif => 0,
+    };
+    let canvas_bytes = if header.frames > 1 {
+        header.canvas_limit_bytes()
+    } else {
+        0
+    };
+    Ok(header
+        .memory_bytes()
+        .max(canvas_bytes)
+        .saturating_add(codes_bytes))
 }
 
 /// All that the headers say.
@@ -118,10 +139,10 @@ impl Header {
             .saturating_add(2 * self.size_bytes)
     }
 
-    /// Whether decoding holds no more than that, as far as only the file behind its headers tells.
-    pub(super) fn check_file(&self, file: &[u8], limits: &Limits) -> Result<()> {
+    /// Whether decoding holds no more than that, as far as only the file behind its headers tells; and how much it adds.
+    pub(super) fn check_file(&self, file: &[u8], limits: &Limits) -> Result<u64> {
         if self.format != Format::WebP {
-            return Ok(());
+            return Ok(0);
         }
         let left = limits.max_memory_bytes.saturating_sub(self.memory_bytes());
         webp::check_bitstreams(file, (self.width, self.height), left)

@@ -112,12 +112,13 @@ fn chunks<R: BufRead + Seek>(
 }
 
 /// Looks at what the decoder looks at too late: it makes room for as many pixels as a bitstream names, whatever the size of
-/// the frame that it stands for, and for as many codes as a lossless one names.
-pub(super) fn check_bitstreams(file: &[u8], size: (u32, u32), most_code_bytes: u64) -> Result<()> {
+/// the frame that it stands for, and for as many codes as a lossless one names. What those take at most.
+pub(super) fn check_bitstreams(file: &[u8], size: (u32, u32), most_code_bytes: u64) -> Result<u64> {
     let mut rest = file.get(12..).unwrap_or_default();
+    let mut most = 0;
     while let Some((kind, body)) = next_chunk(&mut rest) {
         if kind != *b"ANMF" {
-            check_bitstream(kind, body, size, most_code_bytes)?;
+            most = most.max(check_bitstream(kind, body, size, most_code_bytes)?);
             continue;
         }
         let three = |at: usize| match body.get(at..at + 3) {
@@ -131,13 +132,13 @@ pub(super) fn check_bitstreams(file: &[u8], size: (u32, u32), most_code_bytes: u
         }
         let mut rest = body.get(16..).unwrap_or_default();
         while let Some((kind, body)) = next_chunk(&mut rest) {
-            check_bitstream(kind, body, size, most_code_bytes)?;
+            most = most.max(check_bitstream(kind, body, size, most_code_bytes)?);
         }
     }
-    Ok(())
+    Ok(most)
 }
 
-fn check_bitstream(kind: [u8; 4], body: &[u8], size: (u32, u32), most_bytes: u64) -> Result<()> {
+fn check_bitstream(kind: [u8; 4], body: &[u8], size: (u32, u32), most_bytes: u64) -> Result<u64> {
     let code_bytes = match (&kind, body) {
         (b"VP8 ", [_, _, _, 0x9D, 0x01, 0x2A, sides @ ..]) => match sides {
             [a, b, c, d, ..] => {
@@ -153,10 +154,11 @@ fn check_bitstream(kind: [u8; 4], body: &[u8], size: (u32, u32), most_bytes: u64
         }
         _ => Some(0),
     };
-    if code_bytes.ok_or_else(|| broken(Format::WebP))? > most_bytes {
+    let code_bytes = code_bytes.ok_or_else(|| broken(Format::WebP))?;
+    if code_bytes > most_bytes {
         return Err(PictureError::TooLarge(Excess::Bytes));
     }
-    Ok(())
+    Ok(code_bytes)
 }
 
 /// The next chunk; one that is cut short is as long as there is something of it.

@@ -496,3 +496,33 @@ proptest! {
         try_all(&file, format, &SMALL);
     }
 }
+
+#[test]
+fn what_decoding_takes_is_told_before() {
+    let weigh = |file: &[u8], format| weigh(Cursor::new(file), format, &LIMITS).unwrap();
+    let image = quarters(400, 300);
+    let pixels = 400 * 300;
+    for (format, written) in [
+        (Format::Jpeg, ImageFormat::Jpeg),
+        (Format::Png, ImageFormat::Png),
+        (Format::WebP, ImageFormat::WebP),
+    ] {
+        let file = encoded(image.clone(), written);
+        let bytes = weigh(&file, format);
+        assert!(
+            (pixels * 3..pixels * 20).contains(&bytes),
+            "{format}: {bytes}"
+        );
+        let limits = Limits {
+            max_memory_bytes: bytes,
+            ..LIMITS
+        };
+        Picture::decode(Cursor::new(&file), format, &limits).unwrap();
+    }
+    // A canvas, and what is laid on it.
+    let bytes = weigh(&moving_gif(), Format::Gif);
+    assert!(bytes >= 96 * 64 * 16, "{bytes}");
+    // The codes of a lossless one count as well.
+    let small = riff(&[riff_chunk(*b"VP8L", &codes(100, true))]);
+    assert!(weigh(&small, Format::WebP) > 2_000_000);
+}

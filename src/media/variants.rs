@@ -9,11 +9,9 @@
 //! Each in WebP, or in JPEG for those who do not take that; what moves, in WebP or GIF. A JPEG is made when the first
 //! such client asks, since nearly all take WebP.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -27,6 +25,7 @@ use super::{Focus, Kind, Media};
 use crate::blobs::{BlobHash, Part};
 use crate::config;
 use crate::error::{Code, Error, Result};
+use crate::tasks::Turns;
 
 /// The widths, narrowest first.
 pub(super) const WIDTHS: [u32; 4] = [320, 640, 1280, 2048];
@@ -225,41 +224,8 @@ fn make(
         .map_err(picture_error)
 }
 
-type Lock = Arc<tokio::sync::Mutex<()>>;
-
 /// Which variants are being made, so that each is made once, however many ask.
-#[derive(Clone, Default)]
-pub(super) struct Making(Arc<Mutex<HashMap<(BlobHash, String), Lock>>>);
-
-/// A place in the queue for one variant.
-struct Turn {
-    making: Making,
-    key: (BlobHash, String),
-    lock: Lock,
-}
-
-impl Making {
-    fn turn(&self, hash: BlobHash, name: &str) -> Turn {
-        let key = (hash, name.to_owned());
-        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let lock = Arc::clone(locks.entry(key.clone()).or_default());
-        Turn {
-            making: self.clone(),
-            key,
-            lock,
-        }
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut locks = self.making.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The map's own, and this one: nobody else is waiting.
-        if Arc::strong_count(&self.lock) == 2 {
-            locks.remove(&self.key);
-        }
-    }
-}
+pub(super) type Making = Turns<(BlobHash, String)>;
 
 impl Media {
     /// Makes a variant that is not there. Given back is what could not be put down for want of room.
@@ -272,8 +238,7 @@ impl Media {
         name: &str,
     ) -> Result<Option<Bytes>> {
         let shared = &self.shared;
-        let turn = shared.making.turn(file.hash, name);
-        let first = Arc::clone(&turn.lock).lock_owned().await;
+        let turn = shared.making.turn(&(file.hash, name.to_owned())).await;
         // It may be removed, or, where it is a copy, dropped.
         let pin = shared.blobs.pin(file.hash)?;
         let original = match file.kind {
@@ -291,7 +256,7 @@ impl Media {
         let name = name.to_owned();
         let work = move || {
             // With the work, so that it is begun once even when those who asked have gone away.
-            let (_turn, _first, _pin) = (turn, first, pin);
+            let (_turn, _pin) = (turn, pin);
             if blobs.variant(hash, &name).exists() {
                 return Ok((None, None));
             }

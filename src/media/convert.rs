@@ -15,7 +15,7 @@ use super::films::{Films, ffmpeg_error};
 use super::{Conversion, Kind, Media, SetConversion, sql};
 use crate::blobs::{BlobHash, Blobs, Part};
 use crate::error::{Code, Error, Result};
-use crate::tasks::{Tasks, blocking_in_turn};
+use crate::tasks::{Backoff, Tasks, blocking_in_turn};
 
 /// The names of what is made.
 pub(super) const FILM: &str = "film.mp4";
@@ -28,6 +28,9 @@ const ATTEMPTS: u32 = 3;
 
 /// How long to wait before such a one is tried again.
 const PAUSE: Duration = Duration::from_mins(1);
+
+/// The pauses where nothing is wrong but what passes by itself, such as a bucket that does not answer.
+const HINDERED_PAUSES: (Duration, Duration) = (Duration::from_secs(2), PAUSE);
 
 /// How an attempt at a conversion ended.
 enum Attempt {
@@ -85,6 +88,8 @@ impl Media {
     async fn convert_all(&self) {
         let mut attempts: HashMap<BlobHash, u32> = HashMap::new();
         let mut after = None;
+        let mut pauses = Backoff::new(HINDERED_PAUSES.0, HINDERED_PAUSES.1);
+        let mut has_failed = false;
         loop {
             let next = self
                 .shared
@@ -96,10 +101,18 @@ impl Media {
                     after = Some(hash);
                     let tried = attempts.get(&hash).copied().unwrap_or_default() + 1;
                     match self.convert_one(hash, kind, tried >= ATTEMPTS).await {
-                        Attempt::Over => attempts.remove(&hash),
-                        Attempt::Failed => attempts.insert(hash, tried),
-                        Attempt::Hindered => attempts.insert(hash, tried - 1),
-                    };
+                        Attempt::Over => {
+                            attempts.remove(&hash);
+                            pauses.reset();
+                        }
+                        Attempt::Failed => {
+                            attempts.insert(hash, tried);
+                            has_failed = true;
+                        }
+                        Attempt::Hindered => {
+                            attempts.insert(hash, tried - 1);
+                        }
+                    }
                 }
                 // From the beginning: those that came meanwhile, and those that failed.
                 Ok(None) if after.is_some() && attempts.is_empty() => after = None,
@@ -107,7 +120,13 @@ impl Media {
                     let is_waiting = after.take().is_some();
                     let news = self.shared.shelf.news.notified();
                     if is_waiting {
-                        tokio::time::timeout(PAUSE, news).await.ok();
+                        // One that failed shall not use up its attempts in the pauses of others.
+                        let pause = if std::mem::take(&mut has_failed) {
+                            PAUSE
+                        } else {
+                            pauses.pause()
+                        };
+                        tokio::time::timeout(pause, news).await.ok();
                     } else {
                         news.await;
                     }

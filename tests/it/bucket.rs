@@ -564,6 +564,46 @@ async fn a_bucket_that_is_gone_or_was_emptied_is_not_believed() {
     post(&ada.at(&server), jpeg(4), "image/jpeg").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_waits_for_a_bucket_that_is_not_itself_and_is_then_converted() {
+    let bucket = Bucket::start().await;
+    let gate = Gate::start(&bucket).await;
+    let options = gate.options(&bucket);
+    let server = Server::start_with(move |config| {
+        kept_in(options)(config);
+        "auto".clone_into(&mut config.media.ffmpeg);
+    })
+    .await;
+    let ada = server.sign_up("ada").await;
+    let refused = gate.refuse(|method, path| method == "PUT" && path.ends_with("/film.mp4"));
+    let film = post(&ada, fixture("faststart.mp4"), "video/mp4").await["media"][0].clone();
+    came(&refused, 1).await;
+    let server = server
+        .restart_with(|config| {
+            // As if nothing of it had stayed here.
+            for name in ["originals", "made"] {
+                std::fs::remove_dir_all(config.data_dir.join("media").join(name)).unwrap();
+            }
+            bucket.take_away();
+            bucket.put_an_empty_one();
+        })
+        .await;
+    drop(refused);
+    bucket_is(&server, "lacks the mark of this server").await;
+    // What is asked for first: what is made last. It is asked for again, soon.
+    let held = gate.hold(|method, path| method == "HEAD" && path.ends_with("/master.m3u8"));
+    came(&held, 1).await;
+    bucket.bring_back();
+    drop(held);
+    let ada = ada.at(&server);
+    let path = format!("/api/v1/media/{}", film["id"].as_str().unwrap());
+    eventually("the film is converted", || async {
+        let reply = ada.get(&path).await.expect(200);
+        (reply["media"]["status"] == "ready").then_some(())
+    })
+    .await;
+}
+
 fn fixture(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/fixtures/media/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(path).unwrap()

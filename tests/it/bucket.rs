@@ -604,6 +604,111 @@ async fn a_film_waits_for_a_bucket_that_is_not_itself_and_is_then_converted() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_goes_on_by_itself_when_the_bucket_answers_again() {
+    let mut bucket = Bucket::start().await;
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let mut paths = Vec::new();
+    for seed in 1..=3 {
+        let picture = post(&ada, jpeg(seed), "image/jpeg").await;
+        paths.push(path_of(&picture["imageUrls"][0]));
+    }
+    bucket.stop().await;
+    let server = server.restart_with(in_bucket(&bucket)).await;
+    let ada = ada.at(&server);
+    bucket_is(&server, "does not answer").await;
+    for path in &paths {
+        bytes(&server, path).await;
+    }
+    crate::support::pictures::upload(&ada, "/posts/")
+        .await
+        .expect_code(503, "media_store_unavailable");
+    bucket.resume().await;
+    moved(&server).await;
+    bucket_is(&server, "answers").await;
+    eventually("those and no others are in the bucket", || async {
+        (bucket.files("originals").len() == 3).then_some(())
+    })
+    .await;
+    post(&ada, jpeg(4), "image/jpeg").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_posted_and_removed_during_a_move_is_where_it_should_be_after_it() {
+    let bucket = Bucket::start().await;
+    let gate = Gate::start(&bucket).await;
+    let server = Server::start_with_clock(|_config| {}).await;
+    let ada = server.sign_up("ada").await;
+    // They move in the order of their hashes.
+    let mut pictures: Vec<Vec<u8>> = (1..=6).map(jpeg).collect();
+    pictures.sort_by_key(|picture| hash_of(picture));
+    let hashes: Vec<String> = pictures.iter().map(|picture| hash_of(picture)).collect();
+    let shares: BTreeSet<&str> = hashes.iter().filter_map(|hash| hash.get(..2)).collect();
+    assert_eq!(shares.len(), 6, "two of them move in no order");
+    let mut posts = Vec::new();
+    for picture in &pictures {
+        posts.push(post(&ada, picture.clone(), "image/jpeg").await);
+    }
+    let remove = async |ada: &Person, post: &Value| {
+        let path = format!("/posts/{}", post["id"].as_str().unwrap());
+        ada.delete(&path).await.expect(200);
+    };
+
+    // There: two have moved, and the third is on its way.
+    let third = hashes[2].clone();
+    let held = gate.hold(move |method, path| method == "PUT" && path.ends_with(&third));
+    let options = gate.options(&bucket);
+    let server = server.restart_with(kept_in(options.clone())).await;
+    let ada = ada.at(&server);
+    came(&held, 1).await;
+    eventually("what has moved makes room already", || async {
+        (names(files_here(&server, "originals")) == hashes[2..].iter().cloned().collect())
+            .then_some(())
+    })
+    .await;
+    for seed in [20, 21] {
+        posts.push(post(&ada, jpeg(seed), "image/jpeg").await);
+    }
+    for removed in [0, 2, 4] {
+        remove(&ada, &posts[removed]).await;
+    }
+    server.advance(Duration::from_hours(1));
+    server.app.media().sweep().await.unwrap();
+    drop(held);
+    moved(&server).await;
+    server.app.media().sweep().await.unwrap();
+    let mut left: BTreeSet<String> = [&hashes[1], &hashes[3], &hashes[5]]
+        .into_iter()
+        .cloned()
+        .chain([20, 21].map(|seed| hash_of(&jpeg(seed))))
+        .collect();
+    assert_eq!(names(bucket.files("originals")), left);
+
+    // And back: one has moved at most when another is removed that has not.
+    no_copies_are_left(&server).await;
+    let fourth = hashes[3].clone();
+    let held = gate.hold(move |method, path| method == "GET" && path.ends_with(&fourth));
+    let server = server
+        .restart_with(|config| config.media.store = MediaStore::Disk)
+        .await;
+    let ada = ada.at(&server);
+    came(&held, 1).await;
+    posts.push(post(&ada, jpeg(22), "image/jpeg").await);
+    remove(&ada, &posts[5]).await;
+    server.advance(Duration::from_hours(1));
+    server.app.media().sweep().await.unwrap();
+    drop(held);
+    moved(&server).await;
+    left.remove(&hashes[5]);
+    left.insert(hash_of(&jpeg(22)));
+    drop(bucket);
+    assert_eq!(names(files_here(&server, "originals")), left);
+    for kept in [1, 3, 6, 7, 8] {
+        bytes(&server, &path_of(&posts[kept]["imageUrls"][0])).await;
+    }
+}
+
 fn fixture(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/fixtures/media/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(path).unwrap()

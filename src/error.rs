@@ -370,15 +370,19 @@ impl Error {
         }
     }
 
-    /// The whole chain of causes in one line, for the log.
+    /// The whole chain of causes in one line, for the log. What a library's error repeats of its own cause stands there
+    /// once.
     pub fn causes(&self) -> String {
         let mut chain = String::new();
         let mut next = self.source();
         while let Some(cause) = next {
-            if !chain.is_empty() {
-                chain.push_str(": ");
+            let text = cause.to_string();
+            if !chain.contains(&text) {
+                if !chain.is_empty() {
+                    chain.push_str(": ");
+                }
+                chain.push_str(&text);
             }
-            chain.push_str(&cause.to_string());
             next = cause.source();
         }
         chain
@@ -444,5 +448,23 @@ mod tests {
         let error = Error::internal("disk on fire");
         assert!(!error.to_string().contains("fire"));
         assert_eq!(error.causes(), "disk on fire");
+    }
+
+    #[test]
+    fn what_an_error_repeats_of_its_cause_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("refused by 127.0.0.1")]
+        struct Refused;
+        #[derive(Debug, thiserror::Error)]
+        #[error("could not connect")]
+        struct Connect(#[source] Refused);
+        #[derive(Debug, thiserror::Error)]
+        #[error("Generic S3 error: {0} after 3 retries")]
+        struct Repeats(#[source] Connect);
+        let error = Error::internal(Repeats(Connect(Refused)));
+        assert_eq!(
+            error.causes(),
+            "Generic S3 error: could not connect after 3 retries: refused by 127.0.0.1"
+        );
     }
 }

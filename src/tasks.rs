@@ -1,11 +1,15 @@
-//! Background work that the process waits for when it stops, and the patience with which it tries again.
+//! Background work that the process waits for when it stops, the patience with which it tries again, and turns at what
+//! only one shall do at a time.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info_span};
@@ -117,5 +121,89 @@ impl Backoff {
     /// It went well: the next failure starts from the shortest pause.
     pub fn reset(&mut self) {
         self.next = self.first;
+    }
+}
+
+type Lock = Arc<tokio::sync::Mutex<()>>;
+
+/// What is being done just now, so that each thing is done once, however many ask. Cheap to clone.
+#[derive(Debug)]
+pub struct Turns<K: Hash + Eq>(Arc<Mutex<HashMap<K, Lock>>>);
+
+/// The right to do one thing, until it is dropped.
+#[derive(Debug)]
+pub struct Turn<K: Hash + Eq> {
+    // In this order: who is next is let in before it is asked whether somebody is.
+    _first: OwnedMutexGuard<()>,
+    _place: Place<K>,
+}
+
+/// A place in the queue for one thing.
+#[derive(Debug)]
+struct Place<K: Hash + Eq> {
+    turns: Turns<K>,
+    key: K,
+    lock: Lock,
+}
+
+impl<K: Hash + Eq> Clone for Turns<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K: Hash + Eq> Default for Turns<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K: Hash + Eq + Clone> Turns<K> {
+    /// Waits until nobody else does this.
+    pub async fn turn(&self, key: &K) -> Turn<K> {
+        let lock = {
+            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(locks.entry(key.clone()).or_default())
+        };
+        let place = Place {
+            turns: self.clone(),
+            key: key.clone(),
+            lock,
+        };
+        Turn {
+            _first: Arc::clone(&place.lock).lock_owned().await,
+            _place: place,
+        }
+    }
+}
+
+impl<K: Hash + Eq> Drop for Place<K> {
+    fn drop(&mut self) {
+        let mut locks = self.turns.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The map's own, and this one: nobody else is waiting.
+        if Arc::strong_count(&self.lock) == 2 {
+            locks.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_has_the_turn_and_nothing_is_left_after_the_last() {
+        let turns = Turns::default();
+        let first = turns.turn(&"picture").await;
+        let mut second = Box::pin(turns.turn(&"picture"));
+        assert!((&mut second).now_or_never().is_none());
+        assert!(turns.turn(&"film").now_or_never().is_some());
+        drop(first);
+        let second = second.now_or_never();
+        assert!(second.is_some());
+        // Somebody who went away while waiting.
+        assert!(turns.turn(&"picture").now_or_never().is_none());
+        drop(second);
+        assert!(turns.0.lock().unwrap().is_empty());
     }
 }

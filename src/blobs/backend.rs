@@ -23,7 +23,7 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     /// Puts a file down under a name, whole or not at all; on return it is safe there. The file may be gone afterwards.
     fn put<'a>(&'a self, key: &'a Key, file: &'a Path) -> BoxFuture<'a, Result<()>>;
 
-    /// Puts what is under a name into a new file; false when there is nothing.
+    /// Puts what is under a name into a new file; false when there is nothing. Who calls it bounds how many do.
     fn fetch<'a>(&'a self, key: &'a Key, file: &'a Path) -> BoxFuture<'a, Result<bool>>;
 
     /// What is under a name, to be read.

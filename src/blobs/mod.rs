@@ -6,6 +6,7 @@
 //! <media>/variants/ab/cd/abcd.../   what is made again at once; may be deleted at any time
 //! <media>/incoming/                 uploads under way, and what is being made
 //! <media>/uploads/                  uploads that may go on after a break
+//! <media>/in-a-bucket               there while contents of ours are in a bucket, so that no other is taken for it
 //! ```
 //!
 //! The first two are kept for good, by a [backend](backend::Backend): this directory itself, or a bucket with the same
@@ -25,7 +26,6 @@ mod partial;
 mod pins;
 
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use crate::config::{self, MediaStore};
 use crate::disk::DiskGuard;
 use crate::error::{Code, Error, Result};
 use crate::random;
-use crate::tasks::{blocking, blocking_in_turn};
+use crate::tasks::{Turns, blocking, blocking_in_turn};
 
 use backend::{Backend, Key};
 use bucket::Bucket;
@@ -55,9 +55,6 @@ pub use pins::Pin;
 
 /// Larger things are read where they are rather than copied here first.
 const COPIED: u64 = 8 * 1024 * 1024;
-
-/// Copies that may be fetched at once, as far as their hashes differ.
-const FETCHES: usize = 64;
 
 /// All contents. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -77,7 +74,7 @@ struct Inner {
     guard: DiskGuard,
     pins: Pins,
     /// Each thing is fetched once, however many ask.
-    fetching: Vec<tokio::sync::Mutex<()>>,
+    fetching: Turns<Key>,
     moving: Arc<Moving>,
 }
 
@@ -109,19 +106,18 @@ impl Blobs {
         s3: &config::S3,
         owner: &str,
     ) -> anyhow::Result<Self> {
-        let bucket = s3.bucket.is_some().then(|| Bucket::open(s3, owner));
-        let bucket = bucket.transpose()?;
+        let directory = Directory::open(dir)?;
+        let note = directory.root().join("in-a-bucket");
+        let bucket = s3.bucket.is_some().then(|| Bucket::open(s3, owner, note));
         Ok(Self {
             inner: Arc::new(Inner {
-                directory: Directory::open(dir)?,
-                bucket,
+                directory,
+                bucket: bucket.transpose()?,
                 store,
                 cache_bytes: u64::from(s3.cache_mib) * 1024 * 1024,
                 guard,
                 pins: Pins::default(),
-                fetching: (0..FETCHES)
-                    .map(|_| tokio::sync::Mutex::default())
-                    .collect(),
+                fetching: Turns::default(),
                 moving: Arc::default(),
             }),
         })
@@ -169,6 +165,7 @@ impl Blobs {
             return Ok(());
         };
         bucket.belongs_to_us().await?;
+        bucket.note().await?;
         let directory = inner.directory.clone();
         for part in blocking_in_turn(move || Ok(directory.parts(hash))).await? {
             if bucket.size(&part.key).await? != Some(part.size_bytes) {
@@ -183,9 +180,18 @@ impl Blobs {
     ///
     /// Errors: `media_store_unavailable`.
     pub async fn bring(&self, hash: BlobHash, part: Part) -> Result<Option<PathBuf>> {
-        let key = Key::new(hash, part);
-        let is_here = self.is_here(&key).await? || self.copy_here(&key).await?;
-        Ok(is_here.then(|| self.inner.directory.path(&key)))
+        let (inner, key) = (&*self.inner, Key::new(hash, part));
+        let is_brought = match &inner.bucket {
+            _ if self.is_here(&key).await? => true,
+            None => false,
+            Some(bucket) => {
+                // The place first: nobody has the turn who does not get on with it.
+                let _place = bucket.place_to_fetch().await?;
+                let _turn = inner.fetching.turn(&key).await;
+                self.is_here(&key).await? || self.transfer(bucket, &inner.directory, &key).await?
+            }
+        };
+        Ok(is_brought.then(|| inner.directory.path(&key)))
     }
 
     async fn is_here(&self, key: &Key) -> Result<bool> {
@@ -195,7 +201,7 @@ impl Blobs {
 
     /// Opens a part of a content; none when there is nothing.
     ///
-    /// Errors: `media_store_unavailable`.
+    /// Errors: `media_store_unavailable`; `overloaded` when too many read from the bucket.
     pub async fn open_part(&self, hash: BlobHash, part: Part) -> Result<Option<Opened>> {
         let key = Key::new(hash, part);
         let directory = &self.inner.directory;
@@ -205,38 +211,32 @@ impl Blobs {
         let Some(bucket) = &self.inner.bucket else {
             return Ok(None);
         };
-        let Some(there) = bucket.open(&key).await? else {
+        let Some(size_bytes) = bucket.known_size(&key).await? else {
             return Ok(None);
         };
-        let is_small = matches!(&there, Opened::Object(object) if object.size_bytes() <= COPIED);
         // A copy may be refused: the disk may be full, or the content be removed just now.
-        if is_small && let Ok(_pin) = self.pin(hash) {
-            match self.copy_here(&key).await {
+        if size_bytes <= COPIED
+            && let Ok(_pin) = self.pin(hash)
+        {
+            match self.copy_here(bucket, &key).await {
                 Ok(true) => return directory.open(&key).await,
-                Ok(false) => return Ok(None),
+                Ok(false) => {}
                 Err(error) if error.code() == Code::StorageFull => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Some(there))
+        bucket.open(&key).await
     }
 
-    /// Copies something from the bucket to the disk; false when there is nothing.
-    async fn copy_here(&self, key: &Key) -> Result<bool> {
-        let Some(bucket) = &self.inner.bucket else {
-            return Ok(false);
-        };
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        let turn = hasher.finish() % FETCHES as u64;
-        let turn = usize::try_from(turn).unwrap_or_default();
-        let _turn = match self.inner.fetching.get(turn) {
-            Some(turn) => Some(turn.lock().await),
-            None => None,
-        };
+    /// Copies something from the bucket to the disk; false when that would have to wait for others, or there is nothing.
+    async fn copy_here(&self, bucket: &Bucket, key: &Key) -> Result<bool> {
+        let _turn = self.inner.fetching.turn(key).await;
         if self.is_here(key).await? {
             return Ok(true);
         }
+        let Some(_place) = bucket.free_place_to_fetch() else {
+            return Ok(false);
+        };
         self.transfer(bucket, &self.inner.directory, key).await
     }
 

@@ -2,21 +2,28 @@
 //! room.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use metrics::counter;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Blobs;
 use super::backend::{Backend, Key};
+use super::bucket::Bucket;
+use super::directory::Replaceable;
 use crate::config::MediaStore;
 use crate::error::{Code, Result};
 use crate::tasks::{Backoff, blocking_in_turn};
 
 /// How often the room is looked at that copies take.
 const TRIM_EVERY: Duration = Duration::from_mins(5);
+
+/// How often a bucket that is not well is asked whether it is again.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The pauses between attempts at moving.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
@@ -32,6 +39,8 @@ pub struct Moving {
     moved: AtomicU64,
     /// What could not be moved, and stays where it is.
     left: AtomicU64,
+    /// Wakes who keeps the copies small: there are many more.
+    copies: Notify,
 }
 
 /// What is said of the store in the health report.
@@ -54,13 +63,7 @@ impl Blobs {
         let moved = moving.moved.load(Ordering::Relaxed);
         Report {
             store: inner.store,
-            bucket: inner.bucket.as_ref().map(|bucket| {
-                if bucket.is_well() {
-                    "answers"
-                } else {
-                    "does not answer"
-                }
-            }),
+            bucket: inner.bucket.as_ref().map(Bucket::state),
             moving: inner.bucket.as_ref().map(|_| {
                 let shares = moving.shares.load(Ordering::Relaxed);
                 let left = moving.left.load(Ordering::Relaxed);
@@ -75,48 +78,66 @@ impl Blobs {
         }
     }
 
-    /// Moves what is elsewhere to where contents are kept, and then keeps the copies small. Ends with `stopping`.
+    /// Moves what is elsewhere to where contents are kept, keeps the copies small, and sees to it that a bucket which
+    /// is well again is known to be. Ends with `stopping`.
     pub async fn tend(&self, stopping: &CancellationToken) {
-        if self.inner.bucket.is_none() {
+        let Some(bucket) = &self.inner.bucket else {
             return;
-        }
-        let work = async {
-            self.move_all().await;
-            if self.inner.store == MediaStore::S3 {
-                let mut ticks = tokio::time::interval(TRIM_EVERY);
-                loop {
-                    ticks.tick().await;
-                    if let Err(error) = self.trim().await {
-                        warn!(error = %error, causes = error.causes(), "Copies of media could not be removed; later then");
-                    }
-                }
-            }
         };
+        let work = async { tokio::join!(self.move_all(bucket), self.keep_small(), watch(bucket)) };
         stopping.run_until_cancelled(work).await;
     }
 
-    async fn move_all(&self) {
+    /// Also while copies come into being by the move.
+    async fn keep_small(&self) {
+        if self.inner.store != MediaStore::S3 {
+            return;
+        }
+        let mut ticks = tokio::time::interval(TRIM_EVERY);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.inner.moving.copies.notified() => {}
+            }
+            if let Err(error) = self.trim().await {
+                warn!(error = %error, causes = error.causes(), "Copies of media could not be removed; later then");
+            }
+        }
+    }
+
+    async fn move_all(&self, bucket: &Bucket) {
         let (inner, moving) = (&*self.inner, &*self.inner.moving);
-        let Some(bucket) = &inner.bucket else { return };
         let (from, to): (&dyn Backend, &dyn Backend) = match inner.store {
             MediaStore::S3 => (&inner.directory, bucket),
             MediaStore::Disk => (bucket, &inner.directory),
         };
         let mut pauses = Backoff::new(PAUSES.0, PAUSES.1);
+        let mut new_copies_bytes = 0;
         for share in 0..=u8::MAX {
-            while let Err(error) = self.move_share(from, to, share).await {
-                warn!(
-                    error = %error,
-                    causes = error.causes(),
-                    "Media could not be moved from {} to {}; again soon",
-                    from.name(),
-                    to.name()
-                );
+            loop {
+                match self.move_share(bucket, from, to, share).await {
+                    Ok(moved_bytes) => {
+                        new_copies_bytes += moved_bytes;
+                        break;
+                    }
+                    Err(error) => warn!(
+                        error = %error,
+                        causes = error.causes(),
+                        "Media could not be moved from {} to {}; again soon",
+                        from.name(),
+                        to.name()
+                    ),
+                }
                 tokio::time::sleep(pauses.pause()).await;
             }
             pauses.reset();
             moving.shares.fetch_add(1, Ordering::Relaxed);
+            if new_copies_bytes > inner.cache_bytes / 10 {
+                new_copies_bytes = 0;
+                moving.copies.notify_one();
+            }
         }
+        moving.copies.notify_one();
         let moved = moving.moved.load(Ordering::Relaxed);
         let left = moving.left.load(Ordering::Relaxed);
         if left > 0 {
@@ -125,6 +146,9 @@ impl Blobs {
                 from.name()
             );
         } else if inner.store == MediaStore::Disk {
+            if let Err(error) = bucket.forget().await {
+                warn!(error = %error, causes = error.causes(), "The bucket is still taken for one that has media");
+            }
             info!(
                 "All media are on the disk ({moved} files fetched): the bucket is not needed any more"
             );
@@ -133,10 +157,16 @@ impl Blobs {
         }
     }
 
-    async fn move_share(&self, from: &dyn Backend, to: &dyn Backend, share: u8) -> Result<()> {
-        if let Some(bucket) = &self.inner.bucket {
-            bucket.belongs_to_us().await?;
-        }
+    /// How many bytes there were to be moved.
+    async fn move_share(
+        &self,
+        bucket: &Bucket,
+        from: &dyn Backend,
+        to: &dyn Backend,
+        share: u8,
+    ) -> Result<u64> {
+        bucket.belongs_to_us().await?;
+        let mut moved_bytes = 0;
         let there = to.list(share).await?.into_iter();
         let there: HashMap<Key, u64> = there
             .map(|listed| (listed.key, listed.size_bytes))
@@ -150,8 +180,13 @@ impl Blobs {
                 self.inner.moving.left.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
+            // Whatever has to be sent is noted first.
+            if self.inner.store == MediaStore::S3 {
+                bucket.note().await?;
+            }
             match self.transfer(from, to, &listed.key).await {
                 Ok(is_moved) => {
+                    moved_bytes += listed.size_bytes;
                     self.inner
                         .moving
                         .moved
@@ -166,17 +201,16 @@ impl Blobs {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(moved_bytes)
     }
 
     /// Removes the copies that were not used for the longest time, until they take no more than nine tenths of the room
-    /// that they have.
+    /// that they have. What the move has not come to yet is not looked at: it may be the only one.
     pub async fn trim(&self) -> Result<()> {
         let room = self.inner.cache_bytes;
         let mut files: Vec<(SystemTime, u64)> = Vec::new();
         for share in 0..=u8::MAX {
-            let directory = self.inner.directory.clone();
-            let found = blocking_in_turn(move || Ok(directory.replaceable(share))).await?;
+            let found = self.replaceable(share).await?;
             files.extend(found.iter().map(|file| (file.used, file.size_bytes)));
         }
         let total: u64 = files.iter().map(|(_, bytes)| bytes).sum();
@@ -195,8 +229,7 @@ impl Blobs {
         let last = *last;
         drop(files);
         for share in 0..=u8::MAX {
-            let directory = self.inner.directory.clone();
-            let found = blocking_in_turn(move || Ok(directory.replaceable(share))).await?;
+            let found = self.replaceable(share).await?;
             for file in found.into_iter().filter(|file| file.used <= last) {
                 if excess == 0 {
                     return Ok(());
@@ -211,20 +244,50 @@ impl Blobs {
         Ok(())
     }
 
-    /// Removes a file that may be had again, unless it is needed just now, or is the only one.
-    async fn drop_copy(&self, file: super::directory::Replaceable) -> Result<bool> {
-        let Some(_claim) = self.inner.pins.claim(file.hash) else {
-            return Ok(false);
-        };
+    /// The files of a share that may be had again.
+    async fn replaceable(&self, share: u8) -> Result<Vec<Replaceable>> {
+        let directory = self.inner.directory.clone();
+        let mut found = blocking_in_turn(move || Ok(directory.replaceable(share))).await?;
+        if self.inner.moving.shares.load(Ordering::Relaxed) <= u64::from(share) {
+            found.retain(|file| file.key.is_none());
+        }
+        Ok(found)
+    }
+
+    /// Removes a file that may be had again, unless it is needed just now, or is the only one; whether it is gone.
+    async fn drop_copy(&self, file: Replaceable) -> Result<bool> {
         if let Some(key) = &file.key {
             let Some(bucket) = &self.inner.bucket else {
                 return Ok(false);
             };
+            // Before the claim: who brings the same shall not be refused for as long as a bucket takes to answer. What is
+            // removed from there in between is removed here as well.
             if bucket.size(key).await? != Some(file.size_bytes) {
                 return Ok(false);
             }
         }
-        blocking_in_turn(move || std::fs::remove_file(&file.path).map_err(super::io)).await?;
-        Ok(true)
+        let pins = self.inner.pins.clone();
+        let remove = move || {
+            // For this moment alone: meanwhile, who needs it is refused.
+            let Some(_claim) = pins.claim(file.hash) else {
+                return Ok(false);
+            };
+            match std::fs::remove_file(&file.path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(super::io(error)),
+                Ok(()) | Err(_) => Ok(true),
+            }
+        };
+        blocking_in_turn(remove).await
+    }
+}
+
+/// Asks a bucket that is not well whether it is again, where nobody else does.
+async fn watch(bucket: &Bucket) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        if !bucket.is_well() {
+            bucket.look_again().await;
+        }
     }
 }

@@ -239,7 +239,7 @@ section! {
         max_pixels: u64 = 64_000_000;
         /// What one person's uploads may take, in bytes; 0 means no limit.
         quota_bytes: u64 = 10 * 1024 * 1024 * 1024;
-        /// What all uploads may take, in bytes; 0 means no limit.
+        /// What all uploads may take, in bytes, each content once; 0 means no limit. Counts them as they were uploaded: the films and posters that are made of them come on top.
         cap_bytes: u64 = 0;
         /// Free space, in bytes, below which nothing is uploaded; 0 means an eighth of the file system, at most 512 MiB.
         reserve_bytes: u64 = 0;

@@ -15,6 +15,10 @@ const ATTEMPTS: u32 = 3;
 /// How long to wait before such a one is tried again.
 const PAUSE: Duration = Duration::from_mins(1);
 
+/// The first pause where nothing is wrong but what passes by itself, such as a bucket that does not answer. Each further
+/// one is twice as long, up to [`PAUSE`].
+const HINDERED: Duration = Duration::from_secs(2);
+
 /// How long it is remembered of one that it failed: it may have been removed meanwhile.
 const REMEMBERED: Duration = Duration::from_hours(1);
 
@@ -50,6 +54,8 @@ pub(super) struct Queue {
 #[derive(Clone, Copy, Debug)]
 struct Setback {
     tries: u32,
+    /// How often in a row it was hindered.
+    hindrances: u32,
     until: Instant,
 }
 
@@ -94,16 +100,26 @@ impl Queue {
     /// Notes how it went with one.
     pub(super) fn note(&mut self, film: &Waiting, attempt: Attempt, at: Timestamp, now: Instant) {
         self.served.insert(film.owner, at);
-        let tries = match attempt {
+        let before = self.setbacks.get(&film.hash).copied();
+        let tries = before.map_or(0, |setback| setback.tries);
+        let hindrances = before.map_or(0, |setback| setback.hindrances);
+        let setback = match attempt {
             Attempt::Over => {
                 self.setbacks.remove(&film.hash);
                 return;
             }
-            Attempt::Failed => self.tries(film.hash) + 1,
-            Attempt::Hindered => self.tries(film.hash),
+            Attempt::Failed => Setback {
+                tries: tries + 1,
+                hindrances: 0,
+                until: now + PAUSE,
+            },
+            Attempt::Hindered => Setback {
+                tries,
+                hindrances: hindrances + 1,
+                until: now + PAUSE.min(HINDERED * (1 << hindrances.min(8))),
+            },
         };
-        let until = now + PAUSE;
-        self.setbacks.insert(film.hash, Setback { tries, until });
+        self.setbacks.insert(film.hash, setback);
     }
 }
 

@@ -9,11 +9,9 @@
 //! Each in WebP, or in JPEG for those who do not take that; what moves, in WebP or GIF. A JPEG is made when the first
 //! such client asks, since nearly all take WebP.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +28,7 @@ use crate::blobs::{BlobHash, Part};
 use crate::config;
 use crate::error::{Code, Error, Result};
 use crate::id::MediaId;
-use crate::tasks::blocking;
+use crate::tasks::{Turn, Turns, blocking};
 
 /// Stands in the names of files, and so in their tags. To be changed whenever pictures come out otherwise: the same tag
 /// means the same bytes.
@@ -253,23 +251,21 @@ fn make(
         .map_err(picture_error)
 }
 
-type Lock = Arc<tokio::sync::Mutex<()>>;
-
 /// Which variant of which content.
 type Key = (BlobHash, String);
 
 /// Which variants are being made, so that each is made once, however many ask; and which could not be.
 #[derive(Clone)]
 pub(super) struct Making {
-    locks: Arc<Mutex<HashMap<Key, Lock>>>,
+    turns: Turns<Key>,
     failed: moka::sync::Cache<Key, Code>,
 }
 
-/// A place in the queue for one variant.
-struct Turn {
+/// The right to make one variant.
+struct Maker {
     making: Making,
     key: Key,
-    lock: Lock,
+    _turn: Turn<Key>,
 }
 
 impl Default for Making {
@@ -278,46 +274,38 @@ impl Default for Making {
             .max_capacity(FAILURES)
             .time_to_live(FAILED_FOR);
         Self {
-            locks: Arc::default(),
+            turns: Turns::default(),
             failed: failed.build(),
         }
     }
 }
 
 impl Making {
-    fn turn(&self, key: Key) -> Turn {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        let lock = Arc::clone(locks.entry(key.clone()).or_default());
-        Turn {
-            making: self.clone(),
-            key,
-            lock,
-        }
-    }
-}
-
-impl Turn {
-    /// Whether it was tried a while ago, maybe by who came before in the queue.
-    fn check(&self) -> Result<()> {
-        match self.making.failed.get(&self.key) {
+    /// Whether it was tried a while ago.
+    fn check(&self, key: &Key) -> Result<()> {
+        match self.failed.get(key) {
             Some(code) => Err(Error::new(code)),
             None => Ok(()),
         }
     }
 
-    fn note_failure(&self, error: &Error) {
-        self.making.failed.insert(self.key.clone(), error.code());
+    /// Waits until nobody else makes it.
+    async fn turn(&self, key: Key) -> Result<Maker> {
+        self.check(&key)?;
+        let turn = self.turns.turn(&key).await;
+        // Maybe by who came before in the queue.
+        self.check(&key)?;
+        Ok(Maker {
+            making: self.clone(),
+            key,
+            _turn: turn,
+        })
     }
 }
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let locks = &self.making.locks;
-        let mut locks = locks.lock().unwrap_or_else(PoisonError::into_inner);
-        // The map's own, and this one: nobody else is waiting.
-        if Arc::strong_count(&self.lock) == 2 {
-            locks.remove(&self.key);
-        }
+impl Maker {
+    fn note_failure(&self, error: &Error) {
+        self.making.failed.insert(self.key.clone(), error.code());
     }
 }
 
@@ -344,9 +332,7 @@ impl Media {
         name: &str,
     ) -> Result<Option<Bytes>> {
         let shared = &self.shared;
-        let turn = shared.making.turn((file.hash, name.to_owned()));
-        turn.check()?;
-        let first = Arc::clone(&turn.lock).lock_owned().await;
+        let maker = shared.making.turn((file.hash, name.to_owned())).await?;
         // It may be removed, or, where it is a copy, dropped.
         let pin = shared.blobs.pin(file.hash)?;
         let original = match file.kind {
@@ -365,11 +351,10 @@ impl Media {
         let name = name.to_owned();
         let work = move || {
             // With the work, so that it is begun once even when those who asked have gone away.
-            let (turn, _first, _pin) = (turn, first, pin);
+            let (maker, _pin) = (maker, pin);
             if blobs.variant(hash, &name).exists() {
                 return Ok((None, None));
             }
-            turn.check()?;
             let bytes = make(
                 &original,
                 format,
@@ -379,7 +364,7 @@ impl Media {
                 is_animated,
                 &budget,
             )
-            .inspect_err(|error| turn.note_failure(error))?;
+            .inspect_err(|error| maker.note_failure(error))?;
             let left = match blobs.put_variant(hash, &name, &bytes) {
                 Ok(()) => None,
                 Err(error) if error.code() == Code::StorageFull => Some(bytes.into()),

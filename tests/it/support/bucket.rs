@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use socialhub::config::S3;
 use tempfile::TempDir;
@@ -46,14 +47,9 @@ impl Bucket {
             certificate.signing_key.serialize_pem(),
         )
         .unwrap();
-        // It has to be told its port; another process may take it in between, which nothing on this machine should.
-        let address = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
         let mut bucket = Self {
             child: None,
-            address,
+            address: free_address(),
             is_secure,
             dir,
         };
@@ -80,6 +76,29 @@ impl Bucket {
         let mut found = Vec::new();
         walk(&self.root().join(PREFIX).join(part), &mut found);
         found
+    }
+
+    /// The parts of uploads that are not done.
+    pub(crate) fn unfinished(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        walk(&self.root().join(".sgwtmp").join("multipart"), &mut found);
+        found
+    }
+
+    /// Takes the bucket away, with all that is in it.
+    pub(crate) fn take_away(&self) {
+        std::fs::rename(self.root(), self.dir.path().join("away")).unwrap();
+    }
+
+    /// Puts another one, in which nothing is, in its place.
+    pub(crate) fn put_an_empty_one(&self) {
+        std::fs::create_dir(self.root()).unwrap();
+    }
+
+    /// Brings it back.
+    pub(crate) fn bring_back(&self) {
+        std::fs::remove_dir_all(self.root()).unwrap();
+        std::fs::rename(self.dir.path().join("away"), self.root()).unwrap();
     }
 
     fn root(&self) -> PathBuf {
@@ -133,6 +152,21 @@ impl Bucket {
             tokio::net::TcpStream::connect(self.address).await.ok()
         })
         .await;
+    }
+}
+
+/// An address for a server that has to be told its port, and that may be away for a while. None of those that the system
+/// gives to who asks for any: another test would have it by then.
+fn free_address() -> SocketAddr {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Another process of the same tests begins elsewhere.
+        let tried = std::process::id() * 101 + TRIED.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + u16::try_from(tried % 20_000).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
     }
 }
 

@@ -280,7 +280,6 @@ async fn what_is_nowhere_is_404_in_our_shape() {
         "/index.html",
         "/.env",
         "/postscript",
-        "/socket.io",
         "/favicon.ico",
         "/..%2f..%2fetc/passwd",
     ] {

@@ -511,7 +511,7 @@ fn a_migration_that_fails_changes_nothing() {
     older_database(dir.path(), before);
     // In the way of the last migration.
     database::connect_to_write(dir.path())
-        .execute_batch("CREATE TABLE blobs_as_it_came (id INTEGER)")
+        .execute_batch("CREATE TABLE messages (id INTEGER)")
         .unwrap();
     let tables = database::tables(dir.path());
     let failed = open(dir.path(), &config::Store::default()).err().unwrap();

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::session::{CLOSE, Frame, NOOP, PING, PONG, Session, Transport};
 use super::{Ending, Engine, Handler, Options, Refusal, Revision, Wish, payload};
 
-/// Packets in one answer at most.
-const MAX_PACKETS: usize = 128;
+/// Packets in one answer at most: python-engineio takes more for an attack.
+const MAX_PACKETS: usize = 16;
 
 /// How long a poll waits for its client to go over to a WebSocket.
 const LEAVING: Duration = Duration::from_millis(50);

@@ -6,9 +6,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use socialhub::auth::SetStatus;
+use socialhub::event::UserStatus;
 
+use crate::support::dice::Dice;
 use crate::support::socket::Socket;
-use crate::support::{Person, Server, eventually};
+use crate::support::{Daemon, Person, Server, eventually};
 
 /// Two who follow each other, and somebody else.
 async fn friends(server: &Server) -> [Person; 3] {
@@ -338,20 +341,20 @@ async fn messages_are_edited_taken_back_and_reacted_to() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_suspended_or_has_expired_is_told_and_disconnected() {
     let server = Server::start_with_clock(|_| {}).await;
-    let admin = server.set_up("admin").await;
     let [ada, bob, _] = friends(&server).await;
     let (mut hers, mut his) = (Socket::connect(&ada).await, Socket::connect(&bob).await);
     hers.ask("join_room", json!({ "roomId": "r" })).await;
-    let path = format!("/api/v1/admin/users/{}/suspend", ada.id);
-    let suspended = admin.post(&path, json!({})).await;
-    if suspended.status == 404 {
-        // Without such a route the next part alone can be seen.
-        server.advance(Duration::ZERO);
-    } else {
-        suspended.expect(200);
-        assert_eq!(hers.next("error").await["code"], "unauthenticated");
-        hers.ended().await;
-    }
+    let suspend = SetStatus {
+        user_id: ada.id.parse().unwrap(),
+        status: UserStatus::Suspended,
+        at: server.clock.now(),
+    };
+    server.app.store().submit(suspend).await.unwrap();
+    assert_eq!(hers.next("error").await["code"], "unauthenticated");
+    hers.ended().await;
+    let there = bob.get("/chat/r/users").await.expect(200);
+    assert_eq!(there["userCount"], 0);
+    assert!(Socket::try_connect(&ada).await.is_err());
     server.advance(Duration::from_hours(25));
     assert_eq!(his.next("error").await["code"], "unauthenticated");
     his.ended().await;
@@ -489,4 +492,151 @@ async fn the_test_profile_is_refused_where_others_could_reach_it() {
         .unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("loopback"));
+}
+
+/// One of those who talk while the server is killed again and again.
+struct Member {
+    person: Person,
+    /// What they have seen, in the order in which they saw it: number and client's name.
+    seen: Vec<(u64, String)>,
+    acknowledged: Vec<String>,
+    /// What was sent and not answered: to be sent again under the same name.
+    pending: Option<String>,
+    sent: u32,
+}
+
+impl Member {
+    fn note(&mut self, message: &Value) {
+        let name = message["client_id"].as_str().unwrap().to_owned();
+        self.seen.push((message["number"].as_u64().unwrap(), name));
+    }
+
+    /// Talks and listens over one connection after the other until `count` more are acknowledged, or the server is gone.
+    async fn talk(&mut self, dice: &mut Dice, count: u32) {
+        let mut left = count;
+        while left > 0 {
+            let Ok(mut socket) = Socket::try_connect(&self.person).await else {
+                return;
+            };
+            let last = self.seen.last().map_or(0, |(number, _)| *number);
+            let payload = json!({ "roomId": "r", "lastSeen": last });
+            let joined = socket.try_ask("join_room", payload).await;
+            self.take(&mut socket);
+            if joined.is_none() {
+                return;
+            }
+            // A connection lasts for a few messages.
+            for _ in 0..=dice.below(6) {
+                let name = self.pending.take().unwrap_or_else(|| {
+                    self.sent += 1;
+                    format!("{}-{}", self.person.username, self.sent)
+                });
+                let payload = json!({ "roomId": "r", "message": name, "client_id": name });
+                // Some leave before they hear the answer.
+                let is_hasty = dice.is_one_in(5);
+                if is_hasty {
+                    socket.emit("send_message", payload).await;
+                    self.pending = Some(name);
+                    break;
+                }
+                let answer = socket.try_ask("send_message", payload).await;
+                self.take(&mut socket);
+                match answer {
+                    Some(answer) if answer["ok"] == true => {
+                        self.acknowledged.push(name);
+                        left = left.saturating_sub(1);
+                    }
+                    Some(_) | None => {
+                        self.pending = Some(name);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What came on a connection.
+    fn take(&mut self, socket: &mut Socket) {
+        for (name, payload) in socket.events() {
+            match name.as_str() {
+                "message_history" => payload
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .for_each(|one| self.note(one)),
+                "new_message" => self.note(&payload),
+                _ => {}
+            }
+        }
+    }
+
+    /// Comes back for what is still missing.
+    async fn catch_up(&mut self) {
+        loop {
+            let mut socket = Socket::connect(&self.person).await;
+            let last = self.seen.last().map_or(0, |(number, _)| *number);
+            let payload = json!({ "roomId": "r", "lastSeen": last });
+            let joined = socket.ask("join_room", payload).await;
+            self.take(&mut socket);
+            if joined["hasNewer"] == false {
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_acknowledged_message_is_seen_once_whatever_breaks_in_between() {
+    let soaks = std::env::var("SOCIALHUB_SOAK").is_ok_and(|value| value == "1");
+    let rounds = if soaks { 40 } else { 4 };
+    let mut dice = Dice::shaken();
+    let mut daemon = Daemon::start().await;
+    let mut members = Vec::new();
+    for name in ["ann", "ben", "cat", "dan"] {
+        members.push(Member {
+            person: daemon.client().sign_up(name).await,
+            seen: Vec::new(),
+            acknowledged: Vec::new(),
+            pending: None,
+            sent: 0,
+        });
+    }
+    for _ in 0..rounds {
+        let mut talking = Vec::new();
+        for member in &mut members {
+            let mut dice = Dice::new(dice.roll());
+            talking.push(async move { member.talk(&mut dice, 12).await });
+        }
+        // In the midst of it, or when they have said enough.
+        let moment = Duration::from_millis(dice.below(400));
+        let kill = async {
+            tokio::time::sleep(moment).await;
+            daemon.kill_now().await;
+        };
+        tokio::join!(join_all(talking), kill);
+        daemon = daemon.restart().await;
+        let client = daemon.client();
+        for member in &mut members {
+            member.person = member.person.at(&client);
+        }
+    }
+    for member in &mut members {
+        member.catch_up().await;
+    }
+    let order = &members[0].seen;
+    let numbers: Vec<u64> = order.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    for member in &members {
+        let who = &member.person.username;
+        assert_eq!(
+            member.seen, *order,
+            "{who} saw the same, each once, in the same order"
+        );
+        for name in &member.acknowledged {
+            let times = order.iter().filter(|(_, seen)| seen == name).count();
+            assert_eq!(times, 1, "{name}, which {who} was told is said");
+        }
+    }
+    let all: usize = members.iter().map(|member| member.acknowledged.len()).sum();
+    assert!(all > 0, "something was said");
 }

@@ -42,7 +42,11 @@ impl Socket {
             acks: 0,
             ending: None,
         };
-        assert!(matches!(socket.packet().await, Packet::Other(text) if text.starts_with("0{")));
+        match socket.packet().await {
+            Packet::Other(text) if text.starts_with("0{") => {}
+            Packet::End => return Err(Error::ConnectionClosed),
+            other => panic!("the first word of the transport is {other:?}"),
+        }
         Ok(socket)
     }
 

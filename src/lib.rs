@@ -21,9 +21,9 @@
 //! | floor | modules |
 //! |---|---|
 //! | 12, 11 | [`cli`]; [`app`], which starts all parts in order and stops them in reverse |
-//! | 10, 9 | [`api`], the routes; [`gateway`], what every request passes |
+//! | 10, 9 | [`api`], the routes, and [`realtime`], the sockets; [`gateway`], what every request passes |
 //! | 8, 7 | [`consume`], which runs the consumers of the event log; [`notifications`] |
-//! | 6, 5 | [`auth`], [`posts`]; [`users`] |
+//! | 6, 5 | [`auth`], [`posts`], [`chat`]; [`users`] |
 //! | 4 | [`eventlog`]; [`media`], pictures from the upload to what is served |
 //! | 3 | [`store`]; [`actor`], who asks; [`blobs`], files by their hash; [`mail`], [`telemetry`] |
 //! | 2 | [`config`], [`event`], [`links`], [`page`], [`tasks`], [`datadir`], [`disk`] |
@@ -57,10 +57,19 @@
 //! takes them from there, writes what they mean for whom together with its own position, and the next
 //! `GET /notify/notifications` shows it.
 //!
+//! # A message, from one socket to the others
+//!
+//! `realtime::engine` reads it off the WebSocket, `realtime::sockets` queues it behind what the same connection sent
+//! before, `realtime::events` reads the payload and calls [`chat::Chat::send`]. The command gives the message its number in
+//! the room and signals [`event::Event::Live`], which the writer hands to its observers with the commit. From there it goes,
+//! in the order of the commits, to `realtime::hub`, which shows it to every connection that looks at the room and has not
+//! seen that number. Who comes back says what number it saw last, and reads the rest from the database.
+//!
 //! # How to add
 //!
 //! * **An endpoint**: a handler with its `utoipa::path` in the noun's file under `src/api`, one call to a domain, a row in
 //!   `tests/it/authorisation.rs`.
+//! * **An event that clients send**: a line in `src/realtime/events.rs`.
 //! * **A command**: a struct with `impl Command` in the domain's `commands.rs`, `registry.add` in its `register`, a
 //!   generator in `tests/it/determinism.rs`.
 //! * **An event**: a variant of [`event::Event`], emitted in `apply`; consumers that do not know it pass it by.

@@ -30,7 +30,7 @@ use crate::mail::Mailer;
 use crate::media::{self, Media};
 use crate::notifications::{self, Notifications};
 use crate::posts::{self, Posts};
-use crate::realtime::Realtime;
+use crate::realtime::{self, Realtime};
 use crate::store::{self, ReadTx, Registry, Store};
 use crate::tasks::Tasks;
 use crate::users::{self, Users};
@@ -126,11 +126,13 @@ impl App {
         let chat = Chat::new(store.clone(), ids.clone(), &config.chat);
         let realtime = Realtime::start(
             &store,
-            chat.clone(),
-            auth.clone(),
-            limits.clone(),
-            media.signer().clone(),
-            clock.clone(),
+            realtime::Needs {
+                chat: chat.clone(),
+                auth: auth.clone(),
+                limits: limits.clone(),
+                signer: media.signer().clone(),
+                clock: clock.clone(),
+            },
             &config,
             &tasks,
             stopping.clone(),

@@ -252,6 +252,7 @@ async fn leave(shared: &Shared, guest: &Arc<Guest>, place: Where) -> Result<Stri
     let room = shared.chat.get(guest.user_id(), key).await?;
     let change = shared.hub.leave(guest, room.id).ok_or(Code::NotInRoom)?;
     guest.drop_room(room.id);
+    shared.end_typing(guest, room.id);
     if change == Change::Person {
         shared.tell_presence("user_left", guest, room.id, &room.key);
     }
@@ -268,28 +269,18 @@ async fn send(shared: &Shared, guest: &Arc<Guest>, send: Send) -> Result<String>
         reply_to: send.reply_to,
         target: send.place.target_user_id,
     };
-    to_json(&shared.chat.send(guest.actor(), key, draft).await?)
+    let message = shared.chat.send(guest.actor(), key, draft).await?;
+    shared.end_typing_in(guest, &message.room_id);
+    to_json(&message)
 }
 
-async fn typing(shared: &Shared, guest: &Arc<Guest>, typing: Typing) -> Result<String> {
+async fn typing(shared: &Arc<Shared>, guest: &Arc<Guest>, typing: Typing) -> Result<String> {
     let key = RoomKey::parse(&typing.place.room_id)?;
     let room = shared.chat.get(guest.user_id(), key).await?;
     if !shared.hub.is_in(guest, room.id) {
         return Err(Error::new(Code::NotInRoom));
     }
-    let payload = json!({
-        "userId": guest.user_id(),
-        "username": guest.username(),
-        "isTyping": typing.is_typing,
-        "roomId": room.key,
-        "conversationId": room.key,
-    });
-    shared.hub.show_others(
-        room.id,
-        guest.user_id(),
-        "user_typing",
-        &payload.to_string(),
-    );
+    shared.set_typing(guest, room.id, &room.key, typing.is_typing);
     Ok("{}".to_owned())
 }
 

@@ -1,10 +1,11 @@
 //! What happens while one looks: Socket.IO.
 //!
-//! * `engine`: the transport, Engine.IO, over long polling and WebSockets;
+//! * `engine`: the transport, Engine.IO, over long polling and the `WebSocket` protocol;
 //! * `packet`, `sockets`: the Socket.IO protocol, for whatever application;
 //! * `people`: the application: who somebody is, and how much they may ask;
 //! * `events`: what they ask;
 //! * `hub`: who looks at what, and has been shown which of it;
+//! * `typing`: who is typing;
 //! * `protocol_test`: the application that the official test suites talk to.
 //!
 //! What is kept goes through `chat` into the database, and is shown when it is committed there, in the order of the
@@ -17,6 +18,7 @@ mod packet;
 mod people;
 mod protocol_test;
 mod sockets;
+mod typing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +65,15 @@ pub struct Realtime {
     routes: Router,
 }
 
+/// What the sockets do their work with.
+pub struct Needs {
+    pub chat: Chat,
+    pub auth: Auth,
+    pub limits: Limits,
+    pub signer: Signer,
+    pub clock: Clock,
+}
+
 /// What the parts of this module share.
 struct Shared {
     hub: hub::Hub,
@@ -71,6 +82,7 @@ struct Shared {
     limits: Limits,
     options: config::Realtime,
     has_limits: bool,
+    tasks: Tasks,
     signer: Signer,
     clock: Clock,
     committed: mpsc::Sender<Committed>,
@@ -95,15 +107,18 @@ impl Realtime {
     /// Begins to show what is committed. `stopping` ends all connections.
     pub fn start(
         store: &Store,
-        chat: Chat,
-        auth: Auth,
-        limits: Limits,
-        signer: Signer,
-        clock: Clock,
+        needs: Needs,
         config: &Config,
         tasks: &Tasks,
         stopping: CancellationToken,
     ) -> Self {
+        let Needs {
+            chat,
+            auth,
+            limits,
+            signer,
+            clock,
+        } = needs;
         let (committed, backlog) = mpsc::channel(MAX_BACKLOG);
         let shared = Arc::new(Shared {
             hub: hub::Hub::new(chat.presence().clone()),
@@ -112,6 +127,7 @@ impl Realtime {
             limits,
             options: config.realtime.clone(),
             has_limits: config.limits.enabled,
+            tasks: tasks.clone(),
             signer,
             clock,
             committed: committed.clone(),
@@ -262,6 +278,9 @@ impl Shared {
 
     /// A connection is gone: so is its person from the rooms, if they have no other there.
     fn gone(&self, guest: &Arc<people::Guest>) {
+        for room in guest.rooms() {
+            self.end_typing(guest, room);
+        }
         for (room, key) in self.hub.remove(guest) {
             self.tell_presence("user_left", guest, room, &key);
         }

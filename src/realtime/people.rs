@@ -14,6 +14,7 @@ use super::engine::{Frame, SendError};
 use super::hub::{Hub, Shown};
 use super::packet::{self, Event, MAIN};
 use super::sockets::{Application, Outlet};
+use super::typing::Typing;
 use super::{Shared, events};
 use crate::actor::Actor;
 use crate::auth::Claims;
@@ -39,6 +40,7 @@ pub(super) struct Guest {
     knows_new_names: bool,
     /// What stands before the paths of files for them.
     base: Arc<str>,
+    pub(super) typing: Typing,
     rooms: Mutex<Vec<RoomId>>,
     pace: Mutex<Pace>,
     /// Whether they were shown out; what they asked before that is not done any more.
@@ -118,6 +120,11 @@ impl Guest {
     pub(super) fn drop_room(&self, room: RoomId) {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         rooms.retain(|known| *known != room);
+    }
+
+    pub(super) fn rooms(&self) -> Vec<RoomId> {
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.clone()
     }
 
     pub(super) fn take_rooms(&self) -> Vec<RoomId> {
@@ -254,6 +261,7 @@ impl Application for People {
             claims,
             knows_new_names: body.events.as_deref() == Some("v2"),
             base: Arc::clone(&origin.base),
+            typing: Typing::default(),
             rooms: Mutex::default(),
             pace: Mutex::new(Pace {
                 due: Instant::now(),
@@ -321,7 +329,7 @@ mod tests {
         assert!(!pace.allows(start, each, 10));
         assert!(pace.allows(start + each, each, 10));
         assert!(!pace.allows(start + each, each, 10));
-        let later = start + Duration::from_secs(60);
+        let later = start + Duration::from_mins(1);
         for _ in 0..10 {
             assert!(pace.allows(later, each, 10));
         }

@@ -1,7 +1,8 @@
 //! The server's half of Socket.IO, for whatever application: who is connected to which namespace, events in the order in
 //! which each connection sent them, and what is sent back.
 //!
-//! Beneath is [`engine`](super::engine), which makes one stream of messages of long polling and of WebSockets.
+//! Beneath is [`engine`](super::engine), which makes one stream of messages of long polling and of the
+//! `WebSocket` protocol.
 
 use std::collections::VecDeque;
 use std::future::Future;

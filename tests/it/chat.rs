@@ -125,7 +125,10 @@ async fn history_is_paged_both_ways_and_around_a_message() {
     let around = page(format!("limit=5&around={}", ids[9].as_str().unwrap())).await;
     assert_eq!(texts(&around["messages"]), ["8", "9", "10", "11", "12"]);
     assert_eq!(
-        page("".into()).await["messages"].as_array().unwrap().len(),
+        page(String::new()).await["messages"]
+            .as_array()
+            .unwrap()
+            .len(),
         30
     );
     for query in [
@@ -336,6 +339,45 @@ async fn messages_are_edited_taken_back_and_reacted_to() {
         socket.refused("send_message", payload).await,
         "message_not_found"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typing_ends_with_the_message_and_with_the_connection() {
+    let server = Server::start().await;
+    let [ada, bob, _] = friends(&server).await;
+    let (mut hers, mut his) = (Socket::connect(&ada).await, Socket::connect(&bob).await);
+    let place = json!({ "roomId": "r" });
+    assert_eq!(
+        hers.refused("typing", json!({ "roomId": "r", "isTyping": true }))
+            .await,
+        "room_not_found"
+    );
+    for socket in [&mut hers, &mut his] {
+        socket.ask("join_room", place.clone()).await;
+    }
+    let types = json!({ "roomId": "r", "isTyping": true });
+    let seen = async |socket: &mut Socket| socket.next("user_typing").await["isTyping"].clone();
+    for _ in 0..2 {
+        hers.ask("typing", types.clone()).await;
+        assert_eq!(seen(&mut his).await, true);
+    }
+    hers.ask("send_message", json!({ "roomId": "r", "message": "There" }))
+        .await;
+    assert_eq!(seen(&mut his).await, false);
+    hers.ask("typing", types.clone()).await;
+    hers.ask("typing", json!({ "roomId": "r", "isTyping": false }))
+        .await;
+    assert_eq!(
+        (seen(&mut his).await, seen(&mut his).await),
+        (json!(true), json!(false))
+    );
+    hers.ask("typing", types).await;
+    drop(hers);
+    assert_eq!(
+        (seen(&mut his).await, seen(&mut his).await),
+        (json!(true), json!(false))
+    );
+    assert_eq!(his.next("user_left").await["userId"], json!(ada.id));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! WebSockets (RFC 6455): one task for each, which reads, writes and keeps the heart beat.
+//! The `WebSocket` protocol (RFC 6455): one task for each, which reads, writes and keeps the heart beat.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};

@@ -16,9 +16,11 @@ use crate::id::{MessageId, UserId};
 
 /// Messages that come with joining a room, as in the original.
 const ON_JOINING: u32 = 50;
-/// Messages that are read at once for somebody who comes back, and how many of these: what is beyond is asked for.
+/// Messages that are read at once for somebody who comes back.
 const PAGE: u32 = 100;
-const MAX_PAGES: usize = 10;
+/// What they are shown before they have to ask for more: messages, and their bytes. One page may go beyond.
+const MAX_MISSED: usize = 1_000;
+const MAX_MISSED_BYTES: usize = 256 * 1024;
 /// People who are named to somebody who joins a room.
 const MAX_NAMED: usize = 1_000;
 
@@ -99,7 +101,7 @@ struct More {
 struct Joined<'a> {
     room_id: &'a str,
     last_number: u64,
-    /// Whether there is more after what came than one answer holds: to be asked for.
+    /// Whether there is more than one answer holds. Until the client joins again with what it has, it is shown nothing else.
     has_newer: bool,
 }
 
@@ -196,34 +198,17 @@ async fn join(shared: &Shared, guest: &Arc<Guest>, join: Join) -> Result<String>
     if shared.hub.enter(guest, &room, since.unwrap_or(0)) == Change::Person {
         shared.tell_presence("user_joined", guest, room.id, &room.key);
     }
-    let mut has_newer = false;
-    let mut shown = since.unwrap_or(0);
-    let first = match since {
-        None => history(Span::Latest, ON_JOINING).await?.messages,
-        Some(number) => {
-            let mut missed = Vec::new();
-            for _ in 0..MAX_PAGES {
-                let page = history(Span::After(shown.max(number)), PAGE).await?;
-                shown = page.messages.last().map_or(shown, |last| last.number);
-                missed.extend(page.messages);
-                has_newer = page.has_newer;
-                if !has_newer {
-                    break;
-                }
-            }
-            missed
-        }
+    let (first, has_newer) = match since {
+        None => (history(Span::Latest, ON_JOINING).await?.messages, false),
+        Some(number) => missed(shared, user, &key, number).await?,
     };
-    shown = first.last().map_or(shown, |last| last.number);
+    let mut shown = first.last().map_or(since.unwrap_or(0), |last| last.number);
     guest.tell("message_history", &to_json(&first)?);
     let mut named = shared.chat.presence().people(room.id);
     named.truncate(MAX_NAMED);
     guest.tell("room_users", &to_json(&named)?);
-    // With more than fits there is no end to catch up with: what comes is shown, and the gap is asked for.
-    if has_newer {
-        shown = room.last_number.max(shown);
-    }
-    while !shared.hub.catch_up(guest, room.id, shown) {
+    // Who has not caught up is shown nothing that comes after what is missing, and asks again.
+    while !has_newer && !shared.hub.catch_up(guest, room.id, shown) {
         let page = history(Span::After(shown), PAGE).await?;
         for message in &page.messages {
             shown = message.number;
@@ -235,6 +220,32 @@ async fn join(shared: &Shared, guest: &Arc<Guest>, join: Join) -> Result<String>
         last_number: shown,
         has_newer,
     })
+}
+
+/// What was said after a message, as much as one answer holds; and whether there is more.
+async fn missed(
+    shared: &Shared,
+    user: UserId,
+    key: &RoomKey,
+    after: u64,
+) -> Result<(Vec<Message>, bool)> {
+    let (mut missed, mut size_bytes, mut last) = (Vec::new(), 0, after);
+    loop {
+        let page = shared
+            .chat
+            .history(user, key.clone(), Span::After(last), PAGE)
+            .await?;
+        last = page.messages.last().map_or(last, |last| last.number);
+        size_bytes += page
+            .messages
+            .iter()
+            .map(|one| one.message.len())
+            .sum::<usize>();
+        missed.extend(page.messages);
+        if !page.has_newer || size_bytes >= MAX_MISSED_BYTES || missed.len() >= MAX_MISSED {
+            return Ok((missed, page.has_newer));
+        }
+    }
 }
 
 /// Shows a message to one connection, as if it came just now.

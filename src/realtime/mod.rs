@@ -49,7 +49,7 @@ const PATHS: &[&str] = &["/socket.io", "/chat/socket.io"];
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What was committed and has yet to be shown, at most; those who look are sent away beyond it, and come back.
-const MAX_BACKLOG: usize = 65_536;
+const MAX_BACKLOG: usize = 16_384;
 
 /// From how much of that on those who send more have to wait.
 const MUCH: usize = 1_024;

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -31,8 +32,9 @@ const WRITE_BUFFER: usize = 4 * 1024;
 /// Messages that are handed to the connection at once.
 const BATCH: usize = 32;
 
-/// How long a client may take to read the end.
-const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a client may take to read the end; and when the server stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+const SHORT_FAREWELL: Duration = Duration::from_millis(500);
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -312,8 +314,12 @@ async fn farewell<H: Handler>(socket: &mut Socket, session: &Session<H>, ending:
         while let Some(Ok(_)) = socket.next().await {}
         Ok::<(), WebSocketError>(())
     };
+    let patience = match ending {
+        Ending::Stopping => SHORT_FAREWELL,
+        _ => FAREWELL,
+    };
     // Whether it arrives is the client's business.
-    timeout(FAREWELL, work).await.ok();
+    timeout(patience, work).await.ok();
 }
 
 impl Heart {

@@ -1,6 +1,6 @@
 //! What every request passes before its route, and every response after it.
 //!
-//! * `serve`: connections; `sending`: to whom answers leave them;
+//! * `serve`: connections; `sending`: to whom, and how fast, answers leave them;
 //! * `unreadable`: what does not even become a request;
 //! * `request_id`, `real_ip`, `paths`: what the request is;
 //! * `cors`, `limits`: whether it may go on;

@@ -1,4 +1,4 @@
-//! How bytes leave a connection: only to clients that take them.
+//! How bytes leave a connection: in pieces of a size that TCP is quick with, and only to clients that take them.
 
 use std::io::{Error as IoError, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -11,6 +11,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tracing::debug;
+
+/// Bytes that are given to the kernel at once. Where it paces (BBR), a file of 222 KiB as a whole costs it 75 µs, and in
+/// pieces 50 µs; where it does not, 37 µs and 43 µs. A file of the kernel's own (`sendfile`) gains nothing over pieces.
+const PIECE: usize = 96 * 1024;
+
+/// Slices of one piece at most. A head and a body are two.
+const MAX_SLICES: usize = 16;
 
 /// A connection whose client is expected to read.
 #[derive(Debug)]
@@ -65,6 +72,22 @@ impl Sending {
     }
 }
 
+/// The first slices, up to the length of a piece: these many of the array.
+fn piece<'a>(slices: &'a [IoSlice<'_>]) -> ([IoSlice<'a>; MAX_SLICES], usize) {
+    let mut piece = [IoSlice::new(&[]); MAX_SLICES];
+    let (mut count, mut room) = (0, PIECE);
+    for (place, slice) in piece.iter_mut().zip(slices) {
+        let part = slice.get(..room).unwrap_or(slice);
+        *place = IoSlice::new(part);
+        count += 1;
+        room -= part.len();
+        if room == 0 {
+            break;
+        }
+    }
+    (piece, count)
+}
+
 impl AsyncRead for Sending {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -81,8 +104,9 @@ impl AsyncWrite for Sending {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<Result<usize, IoError>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watch(context, written, &[IoSlice::new(bytes)])
+        let part = bytes.get(..PIECE).unwrap_or(bytes);
+        let written = Pin::new(&mut self.stream).poll_write(context, part);
+        self.watch(context, written, &[IoSlice::new(part)])
     }
 
     fn poll_write_vectored(
@@ -90,8 +114,10 @@ impl AsyncWrite for Sending {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize, IoError>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.watch(context, written, slices)
+        let (piece, count) = piece(slices);
+        let part = piece.get(..count).unwrap_or_default();
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, part);
+        self.watch(context, written, part)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -123,6 +149,37 @@ mod tests {
     /// No two pieces of which are the same.
     fn bytes_to_send(length: usize) -> Vec<u8> {
         (0..=250).cycle().take(length).collect()
+    }
+
+    #[test]
+    fn a_piece_is_the_beginning_of_what_there_is() {
+        let whole = bytes_to_send(3 * PIECE);
+        for lengths in [
+            &[0][..],
+            &[1],
+            &[PIECE],
+            &[PIECE + 1],
+            &[442, 2 * PIECE],
+            &[PIECE - 1, 0, 1, 1],
+            &[PIECE - 1, 2],
+            &[1; 40],
+        ] {
+            let mut rest = &whole[..];
+            let slices: Vec<_> = lengths
+                .iter()
+                .map(|length| IoSlice::new(rest.split_off(..*length).unwrap()))
+                .collect();
+            let (piece, count) = piece(&slices);
+            let taken: Vec<u8> = piece[..count]
+                .iter()
+                .flat_map(|slice| slice.to_vec())
+                .collect();
+            let total: usize = lengths.iter().sum();
+            let most = total.min(PIECE);
+            assert!(taken.len() <= most && whole.starts_with(&taken));
+            assert!(taken.len() == most || count == MAX_SLICES, "{lengths:?}");
+            assert!(taken.is_empty() == (total == 0));
+        }
     }
 
     /// Both ends of a connection over which little is under way at once.

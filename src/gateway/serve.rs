@@ -27,9 +27,9 @@ use super::{Peer, unreadable};
 use crate::config;
 use crate::tasks::Tasks;
 
-/// Bytes that are read ahead on one connection, and so also of one head: the usual 400 KiB would be a third of what a
-/// hundred uploads take.
-const MAX_BUFFER: usize = 128 * 1024;
+/// Bytes that are read ahead on one connection, and so also of one head: more than the longest address (64 KiB), and a
+/// fifth of the usual, since a form keeps as much again of every upload.
+const MAX_BUFFER: usize = 80 * 1024;
 
 /// Requests of one connection of HTTP/2 at once: what RFC 9113 asks for at least (section 6.5.2), since each may hold a
 /// piece of a file that its client does not take.

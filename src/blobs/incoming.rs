@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::tasks::blocking_in_turn;
 
 /// Bytes that are gathered before they are written: each write goes to another thread.
-pub(super) const PIECE: usize = 128 * 1024;
+const PIECE: usize = 128 * 1024;
 
 /// Bytes between two looks at the room on the disk.
 const LOOK_EVERY: u64 = 8 * 1024 * 1024;
@@ -91,9 +91,11 @@ impl Incoming {
     /// Errors: `storage_full`.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.size_bytes += bytes.len() as u64;
-        self.gathered.extend_from_slice(bytes);
-        if self.gathered.len() >= PIECE {
-            self.flush().await?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if gather(&mut self.gathered, &mut rest) {
+                self.flush().await?;
+            }
         }
         Ok(())
     }
@@ -137,6 +139,19 @@ impl Incoming {
         self.sink = Some(sink.await?);
         Ok(())
     }
+}
+
+/// Takes as much of the rest as makes a piece with what is there; whether it is one now.
+pub(super) fn gather(gathered: &mut BytesMut, rest: &mut &[u8]) -> bool {
+    if gathered.is_empty() {
+        // By itself it would grow to twice a piece.
+        gathered.reserve(PIECE);
+    }
+    let room = PIECE.saturating_sub(gathered.len());
+    let (part, later) = rest.split_at(room.min(rest.len()));
+    gathered.extend_from_slice(part);
+    *rest = later;
+    gathered.len() >= PIECE
 }
 
 /// An earlier write failed, and with it the whole.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::directory::{make_dir, sync_dir};
-use super::incoming::{HEAD, PIECE, Temporary};
+use super::incoming::{HEAD, Temporary, gather};
 use super::{BlobHash, Blobs, Staged, io};
 use crate::disk::DiskGuard;
 use crate::error::{Code, Error, Result};
@@ -160,9 +160,11 @@ impl Partial {
 impl Appending {
     /// The next bytes.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.gathered.extend_from_slice(bytes);
-        if self.gathered.len() >= PIECE {
-            self.flush(false).await?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if gather(&mut self.gathered, &mut rest) {
+                self.flush(false).await?;
+            }
         }
         Ok(())
     }

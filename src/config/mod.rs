@@ -123,6 +123,8 @@ section! {
         request_timeout_ms: u64 = 30_000;
         /// How long a client may take to send a request's head, in milliseconds.
         header_timeout_ms: u64 = 10_000;
+        /// How long a client may take nothing of an answer before its connection is closed, in milliseconds.
+        write_timeout_ms: u64 = 30_000;
         /// How long requests under way may still run after a stop signal, in milliseconds.
         shutdown_timeout_ms: u64 = 5_000;
     }

@@ -1,6 +1,6 @@
 //! What every request passes before its route, and every response after it.
 //!
-//! * `serve`: connections;
+//! * `serve`: connections; `sending`: to whom, and how fast, answers leave them;
 //! * `unreadable`: what does not even become a request;
 //! * `request_id`, `real_ip`, `paths`: what the request is;
 //! * `cors`, `limits`: whether it may go on;
@@ -28,6 +28,7 @@ mod paths;
 pub mod ranges;
 mod real_ip;
 mod request_id;
+mod sending;
 pub mod serve;
 mod unreadable;
 

@@ -22,13 +22,21 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 use tracing::{debug, info, warn};
 
+use super::sending::Sending;
 use super::{Peer, unreadable};
 use crate::config;
 use crate::tasks::Tasks;
 
-/// Bytes that are read ahead on one connection, and so also of one head: the usual 400 KiB would be a third of what a
-/// hundred uploads take.
-const MAX_BUFFER: usize = 128 * 1024;
+/// Bytes that are read ahead on one connection, and so also of one head: more than the longest address (64 KiB), and a
+/// fifth of the usual, since a form keeps as much again of every upload.
+const MAX_BUFFER: usize = 80 * 1024;
+
+/// Requests of one connection of HTTP/2 at once: what RFC 9113 asks for at least (section 6.5.2), since each may hold a
+/// piece of a file that its client does not take.
+const MAX_STREAMS: u32 = 100;
+
+/// Bytes that wait on one such request for the client, beside the piece that is there already.
+const MAX_STREAM_BUFFER: usize = 64 * 1024;
 
 /// What a client of HTTP/2 begins with (RFC 9113 section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -78,6 +86,7 @@ pub async fn run<S>(
 {
     let places = Arc::new(Semaphore::new(places(options.max_connections)));
     let patience = Duration::from_millis(options.header_timeout_ms);
+    let write_patience = Duration::from_millis(options.write_timeout_ms);
     let connections = GracefulShutdown::new();
     // Cancelled when no request is waited for any more, and when no answer is.
     let (stopping, cut) = (CancellationToken::new(), CancellationToken::new());
@@ -91,7 +100,8 @@ pub async fn run<S>(
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(128)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(MAX_STREAM_BUFFER)
         .keep_alive_interval(Duration::from_secs(30));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -127,7 +137,8 @@ pub async fn run<S>(
                 () = stopping.cancelled() => None,
             };
             if let Some(version) = version {
-                let (io, requests) = unreadable::watch(TokioIo::new(stream), version);
+                let io = TokioIo::new(Sending::new(stream, write_patience));
+                let (io, requests) = unreadable::watch(io, version);
                 let answers = requests.clone();
                 let service = service
                     .map_request(move |request: hyper::Request<Incoming>| {

@@ -21,7 +21,13 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it and waits until it listens.
     pub(crate) fn start(data_dir: &Path) -> Self {
-        let mut child = command(data_dir, "127.0.0.1:0".parse().unwrap());
+        Self::start_with(data_dir, &[])
+    }
+
+    /// The same with further settings, by their names in the environment.
+    pub(crate) fn start_with(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = command(data_dir, "127.0.0.1:0".parse().unwrap());
+        let mut child = command.envs(settings.iter().copied()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let address = output
             .lines()
@@ -50,7 +56,7 @@ impl Daemon {
             .local_addr()
             .unwrap();
         let started = Instant::now();
-        let child = command(data_dir, address);
+        let child = command(data_dir, address).spawn().unwrap();
         let daemon = Self { child, address };
         let times = paths.map(|path| {
             while !daemon
@@ -119,6 +125,11 @@ impl Daemon {
         self.memory_mib("VmHWM:")
     }
 
+    /// What of its memory is in no file, in MiB.
+    pub(crate) fn anonymous_mib(&self) -> f64 {
+        self.memory_mib("RssAnon:")
+    }
+
     fn memory_mib(&self, field: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with(field)).unwrap();
@@ -142,8 +153,9 @@ impl Drop for Daemon {
     }
 }
 
-fn command(data_dir: &Path, listen: SocketAddr) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_socialhub"))
+fn command(data_dir: &Path, listen: SocketAddr) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_socialhub"));
+    command
         .arg("serve")
         .env_clear()
         .env("SOCIALHUB_DATA_DIR", data_dir)
@@ -152,7 +164,6 @@ fn command(data_dir: &Path, listen: SocketAddr) -> Child {
         .env("SOCIALHUB_LIMITS__ENABLED", "false")
         .env("SOCIALHUB_LOG__LEVEL", "warn")
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::piped());
+    command
 }

@@ -27,6 +27,7 @@ mod plain;
 mod process;
 mod reads;
 mod seed;
+mod uploads;
 mod writes;
 
 use std::time::Duration;

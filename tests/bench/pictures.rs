@@ -1,5 +1,4 @@
-//! Pictures: posts a second beside the work that they cannot do without, files a second beside nginx, and how much memory
-//! large uploads take.
+//! Pictures: posts a second beside the work that they cannot do without, and files a second beside nginx.
 
 use std::io::Cursor;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,6 +15,7 @@ use crate::Scale;
 use crate::daemon::Daemon;
 use crate::figures::Figures;
 use crate::load::{Outcome, Plan, Request};
+use crate::uploads;
 
 /// Posts under way at once.
 const POSTERS: usize = 8;
@@ -48,7 +48,7 @@ pub(crate) fn measure(figures: &mut Figures, scale: &Scale) {
     );
     files(figures, scale, &daemon, dir.path());
     daemon.stop();
-    large_uploads(figures, scale, &photo);
+    uploads::measure(figures, scale, &photo);
 }
 
 /// A picture as cameras make them: soft shapes with some noise.
@@ -111,15 +111,15 @@ fn work(photo: &[u8]) {
     }
 }
 
-struct Client {
-    http: reqwest::Client,
-    base: String,
-    token: String,
+pub(crate) struct Client {
+    pub(crate) http: reqwest::Client,
+    pub(crate) base: String,
+    pub(crate) token: String,
     sent: AtomicU64,
 }
 
 impl Client {
-    async fn sign_up(address: SocketAddr) -> Self {
+    pub(crate) async fn sign_up(address: SocketAddr) -> Self {
         // The daemon's own client speaks TLS, and so may this one; it has to be told how.
         rustls::crypto::ring::default_provider()
             .install_default()
@@ -140,7 +140,7 @@ impl Client {
     }
 
     /// Sends the file as another content each time: what follows a picture's end is not looked at.
-    async fn send(&self, path: &str, bytes: &[u8]) -> reqwest::StatusCode {
+    pub(crate) async fn send(&self, path: &str, bytes: &[u8]) -> reqwest::StatusCode {
         let mut bytes = bytes.to_vec();
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
         bytes.extend(number.to_le_bytes());
@@ -299,73 +299,5 @@ impl Drop for Nginx {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
         }
         self.child.wait().ok();
-    }
-}
-
-/// Uploads of 100 MB, 100 at once: how much memory they take.
-fn large_uploads(figures: &mut Figures, scale: &Scale, photo: &[u8]) {
-    let (count, size) = if scale.measure < Duration::from_secs(2) {
-        (20, 10_000_000)
-    } else {
-        (100, 100_000_000)
-    };
-    let dir = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start(dir.path());
-    daemon.wait_until_ready();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let client = Client::sign_up(daemon.address()).await;
-        let client = Arc::new(client);
-        let film = std::fs::read(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/fixtures/media/faststart.mp4"
-        ))
-        .unwrap();
-        let uploads: Vec<_> = (0..count)
-            .map(|_| {
-                let (client, film) = (Arc::clone(&client), film.clone());
-                tokio::spawn(async move { client.stream(&film, size).await })
-            })
-            .collect();
-        for upload in uploads {
-            upload.await.unwrap();
-        }
-        // Another one is taken as ever.
-        assert_eq!(client.send("/posts/", photo).await, 201);
-    });
-    figures.note(
-        &format!(
-            "peak memory, {count} uploads of {} MB (wanted: 150)",
-            size / 1_000_000
-        ),
-        "MiB",
-        daemon.peak_mib(),
-        "all at once",
-    );
-    daemon.stop();
-}
-
-impl Client {
-    /// Sends a film with much behind it, without having it all in memory.
-    async fn stream(&self, film: &[u8], size: usize) {
-        let piece = bytes::Bytes::from(vec![0_u8; 64 * 1024]);
-        let pieces = size / piece.len();
-        let head = bytes::Bytes::copy_from_slice(film);
-        let stream = futures_util::stream::iter(
-            std::iter::once(head)
-                .chain(std::iter::repeat_n(piece, pieces))
-                .map(Ok::<_, std::io::Error>),
-        );
-        let part = Part::stream(reqwest::Body::wrap_stream(stream))
-            .file_name("a.mp4")
-            .mime_str("video/mp4")
-            .unwrap();
-        let request = self.http.post(format!("{}/api/v1/media", self.base));
-        let request = request
-            .bearer_auth(&self.token)
-            .multipart(Form::new().part("file", part));
-        let response = request.send().await.unwrap();
-        // That much nothing behind a film is no film; it has arrived whole before that shows.
-        assert!([201, 422].contains(&response.status().as_u16()));
     }
 }

@@ -1,14 +1,18 @@
 //! What every request passes: origins, limits, proxies, sizes, methods, headers (contract, section 1 and "Details").
 
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
+use reqwest::multipart::Form;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use socialhub::config::Config;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::{TcpSocket, TcpStream};
 
-use crate::support::{Client, Daemon, PASSWORD, Reply, Server, eventually, http_client, raw};
+use crate::support::{
+    Client, Daemon, PASSWORD, PATIENCE, Reply, Server, eventually, http_client, pictures, raw,
+};
 
 const ORIGIN: &str = "http://localhost:5173";
 
@@ -568,6 +572,146 @@ async fn a_client_that_never_finishes_its_head_is_dropped() {
         "{answer}"
     );
     server.get("/livez").await.expect(200);
+}
+
+/// Settings under which a recording is served as it came.
+fn without_patience(config: &mut Config) {
+    config.server.write_timeout_ms = 500;
+    "off".clone_into(&mut config.media.ffmpeg);
+}
+
+/// More than the kernel keeps for a client that does not read.
+async fn large_recording(server: &Server) -> (Vec<u8>, String) {
+    let bytes = pictures::recording(12_000_000, 3);
+    let form = Form::new().part("file", pictures::part(bytes.clone(), "a.wav", "audio/wav"));
+    let ada = server.sign_up("ada").await;
+    let reply = pictures::send(&ada, "/api/v1/media", form)
+        .await
+        .expect(201);
+    let address = reply["media"]["url"].as_str().unwrap().to_owned();
+    let path = address.strip_prefix(&server.url("")).unwrap().to_owned();
+    (bytes, path)
+}
+
+/// A client that has room for little.
+async fn narrow(server: &Server) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
+    let address = server
+        .url("")
+        .trim_start_matches("http://")
+        .parse()
+        .unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// A request in HTTP/2 by a client that takes as much as there is.
+fn request_in_http_2(path: &str) -> Vec<u8> {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let stream = stream.to_be_bytes();
+        [&length[1..], &[kind, flags], &stream, payload].concat()
+    };
+    let most = 0x7fff_ffff_u32;
+    let window = [&[0, 4][..], &most.to_be_bytes()].concat();
+    let more = (most - 65_535).to_be_bytes();
+    // GET, http, then a path and a host without compression (RFC 7541 appendix A).
+    let length = u8::try_from(path.len()).unwrap();
+    let mut head = vec![0x82, 0x86, 0x04];
+    if length < 127 {
+        head.push(length);
+    } else {
+        head.extend([127, length - 127]);
+    }
+    head.extend(path.as_bytes());
+    head.extend([0x01, 1, b'x']);
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(4, 0, 0, &window),
+        frame(8, 0, 0, &more),
+        frame(1, 5, 1, &head),
+    ]
+    .concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_of_its_answer_is_dropped() {
+    let server = Server::start_with(without_patience).await;
+    let (bytes, path) = large_recording(&server).await;
+    let in_http_1 = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes();
+    for request in [in_http_1, request_in_http_2(&path)] {
+        let mut stream = narrow(&server).await;
+        stream.write_all(&request).await.unwrap();
+        let dropped = stream.ready(Interest::ERROR);
+        tokio::time::timeout(PATIENCE, dropped)
+            .await
+            .expect("the connection is closed")
+            .unwrap();
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).await.unwrap_err();
+        // It was no refusal.
+        let begun = &bytes[..1_000];
+        assert!(read.windows(begun.len()).any(|some| some == begun));
+        assert!(read.len() < bytes.len());
+    }
+    server.get("/livez").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
+    let server = Server::start_with(without_patience).await;
+    let (bytes, path) = large_recording(&server).await;
+    let mut stream = narrow(&server).await;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let (mut answer, started) = (Vec::new(), Instant::now());
+    let mut piece = vec![0; 256 * 1024];
+    loop {
+        let read = stream.read(&mut piece).await.unwrap();
+        if read == 0 {
+            break;
+        }
+        answer.extend_from_slice(&piece[..read]);
+        // Slowness is what this is about, for longer than nothing may be taken.
+        if started.elapsed() < Duration::from_secs(2) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert!(started.elapsed() > Duration::from_secs(1));
+    assert!(answer.ends_with(&bytes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_arrives_whole_in_http_2_as_well() {
+    let server = Server::start_with(without_patience).await;
+    let (bytes, path) = large_recording(&server).await;
+    let http = http_client().http2_prior_knowledge().build().unwrap();
+    for (range, part) in [
+        ("bytes=0-", &bytes[..]),
+        ("bytes=99999-399999", &bytes[99_999..400_000]),
+    ] {
+        let request = http.get(server.url(&path)).header("range", range);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.version(), reqwest::Version::HTTP_2);
+        assert_eq!(response.status(), 206);
+        assert!(response.bytes().await.unwrap() == part);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_with_nothing_to_take_is_waited_for() {
+    let server = Server::start_with(|config| config.server.write_timeout_ms = 50).await;
+    let mut stream = narrow(&server).await;
+    for _ in 0..3 {
+        let request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+        }
+        // It asks again later than it might take nothing of an answer.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 fn limit_headers(reply: &Reply) -> (u32, u32, u32) {

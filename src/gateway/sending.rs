@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use metrics::gauge;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
@@ -19,6 +21,26 @@ const PIECE: usize = 96 * 1024;
 /// Slices of one piece at most. A head and a body are two.
 const MAX_SLICES: usize = 16;
 
+/// A connection's place among those that may be open at once. It goes with the bytes' way, which outlives HTTP where it
+/// becomes a `WebSocket`.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
+        gauge!("socialhub_http_connections").increment(1);
+        Self { _permit: permit }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        gauge!("socialhub_http_connections").decrement(1);
+    }
+}
+
 /// A connection whose client is expected to read.
 #[derive(Debug)]
 pub(super) struct Sending {
@@ -27,14 +49,16 @@ pub(super) struct Sending {
     patience: Duration,
     /// Runs while nothing is taken.
     stall: Option<Pin<Box<Sleep>>>,
+    _place: Place,
 }
 
 impl Sending {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+    pub(super) fn new(stream: TcpStream, patience: Duration, place: Place) -> Self {
         Self {
             stream,
             patience,
             stall: None,
+            _place: place,
         }
     }
 
@@ -144,6 +168,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpSocket};
 
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     /// No two pieces of which are the same.
@@ -182,6 +210,11 @@ mod tests {
         }
     }
 
+    fn place() -> Place {
+        let places = Arc::new(Semaphore::new(1));
+        Place::new(places.try_acquire_owned().unwrap())
+    }
+
     /// Both ends of a connection over which little is under way at once.
     async fn narrow(patience: Duration) -> (Sending, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -190,7 +223,7 @@ mod tests {
         let far = socket.connect(listener.local_addr().unwrap());
         let (near, far) = tokio::join!(listener.accept(), far);
         let (near, _) = near.unwrap();
-        (Sending::new(near, patience), far.unwrap())
+        (Sending::new(near, patience, place()), far.unwrap())
     }
 
     #[tokio::test]

@@ -14,7 +14,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use metrics::gauge;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -22,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 use tracing::{debug, info, warn};
 
-use super::sending::Sending;
+use super::sending::{Place, Sending};
 use super::{Peer, unreadable};
 use crate::config;
 use crate::tasks::Tasks;
@@ -110,7 +109,7 @@ pub async fn run<S>(
             place = Arc::clone(&places).acquire_owned() => place,
             () = &mut shutdown => break,
         };
-        let Ok(place) = place else { break };
+        let Ok(permit) = place else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut shutdown => break,
@@ -125,11 +124,11 @@ pub async fn run<S>(
             }
         };
         no_delay(&stream);
+        let place = Place::new(permit);
         let service = service.clone();
         let (builder, watcher) = (builder.clone(), connections.watcher());
         let (stopping, cut) = (stopping.clone(), cut.clone());
         tasks.spawn("connection", async move {
-            gauge!("socialhub_http_connections").increment(1);
             // Nobody is owed an answer yet: a client that says nothing is not waited for, by the stopping process least.
             let version = tokio::select! {
                 biased;
@@ -137,7 +136,7 @@ pub async fn run<S>(
                 () = stopping.cancelled() => None,
             };
             if let Some(version) = version {
-                let io = TokioIo::new(Sending::new(stream, write_patience));
+                let io = TokioIo::new(Sending::new(stream, write_patience, place));
                 let (io, requests) = unreadable::watch(io, version);
                 let answers = requests.clone();
                 let service = service
@@ -158,8 +157,6 @@ pub async fn run<S>(
                     debug!(error = %error, "A connection broke");
                 }
             }
-            gauge!("socialhub_http_connections").decrement(1);
-            drop(place);
         });
     }
     drop(listener);

@@ -457,10 +457,10 @@ async fn more_readers_than_there_is_memory_for_are_refused() {
 
     let held = gate.hold(|method, path| method == "GET" && path.contains("/originals/"));
     let mut readers = JoinSet::new();
-    for _ in 0..4 {
+    for _ in 0..8 {
         // One connection takes many.
         let http = http_client().http2_prior_knowledge().build().unwrap();
-        for _ in 0..128 {
+        for _ in 0..64 {
             let request = http.get(server.url(&path));
             readers.spawn(async move { request.send().await.unwrap() });
         }

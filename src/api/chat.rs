@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
-struct HealthReply {
+struct ChatHealthReply {
     #[schema(example = "ok")]
     status: &'static str,
     #[schema(example = "chat-service")]
@@ -48,10 +48,10 @@ struct HealthReply {
 /// Whether chat works
 #[utoipa::path(
     get, path = "/api/v1/chat/health", tag = "chat",
-    responses((status = 200, description = "It does.", body = HealthReply))
+    responses((status = 200, description = "It does.", body = ChatHealthReply))
 )]
-async fn health() -> Json<HealthReply> {
-    Json(HealthReply {
+async fn health() -> Json<ChatHealthReply> {
+    Json(ChatHealthReply {
         status: "ok",
         service: "chat-service",
         redis: "ready",
@@ -77,7 +77,7 @@ struct HistoryQuery {
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
-struct HistoryReply {
+struct MessagesReply {
     #[schema(example = true)]
     success: bool,
     /// Oldest first.
@@ -121,7 +121,7 @@ impl HistoryQuery {
     get, path = "/api/v1/chat/{roomId}/history", tag = "chat", security(("token" = [])),
     params(("roomId" = String, Path, description = "The room's name; of two people, their ids joined by `_`."), HistoryQuery),
     responses(
-        (status = 200, description = "A part of it, oldest first.", body = HistoryReply),
+        (status = 200, description = "A part of it, oldest first.", body = MessagesReply),
         (status = 403, description = "`forbidden`: other people's conversation.", body = ErrorBody),
     )
 )]
@@ -130,13 +130,13 @@ async fn history(
     caller: Caller,
     Path(room): Path<String>,
     Query(query): Query<HistoryQuery>,
-) -> Result<Json<HistoryReply>> {
+) -> Result<Json<MessagesReply>> {
     let key = RoomKey::parse(&room)?;
     let history = chat
         .history(caller.id(), key, query.span()?, query.limit()?)
         .await?;
     let number = |message: Option<&Message>| message.map(|message| message.number.to_string());
-    Ok(Json(HistoryReply {
+    Ok(Json(MessagesReply {
         success: true,
         next_cursor: number(history.messages.first().filter(|_| history.has_older)),
         newer_after: number(history.messages.last().filter(|_| history.has_newer)),
@@ -207,7 +207,7 @@ async fn send(
 
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct PeopleReply {
+struct OnlookersReply {
     #[schema(example = true)]
     success: bool,
     room_id: String,
@@ -221,7 +221,7 @@ struct PeopleReply {
     get, path = "/api/v1/chat/{roomId}/users", tag = "chat", security(("token" = [])),
     params(("roomId" = String, Path)),
     responses(
-        (status = 200, description = "Their ids.", body = PeopleReply),
+        (status = 200, description = "Their ids.", body = OnlookersReply),
         (status = 403, description = "`forbidden`: other people's conversation.", body = ErrorBody),
     )
 )]
@@ -229,7 +229,7 @@ async fn people(
     State(chat): State<Chat>,
     caller: Caller,
     Path(room): Path<String>,
-) -> Result<Json<PeopleReply>> {
+) -> Result<Json<OnlookersReply>> {
     let key = RoomKey::parse(&room)?;
     let users = match chat.get(caller.id(), key.clone()).await {
         Ok(room) => chat.presence().people(room.id),
@@ -237,7 +237,7 @@ async fn people(
         Err(error) if error.code() == Code::RoomNotFound => Vec::new(),
         Err(error) => return Err(error),
     };
-    Ok(Json(PeopleReply {
+    Ok(Json(OnlookersReply {
         success: true,
         room_id: key.as_text(),
         user_count: users.len(),
@@ -326,7 +326,7 @@ async fn conversations(
 
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct UnreadReply {
+struct UnreadMessagesReply {
     #[schema(example = true)]
     success: bool,
     /// Counted up to a thousand.
@@ -336,10 +336,13 @@ struct UnreadReply {
 /// How many messages one has not read
 #[utoipa::path(
     get, path = "/api/v1/chat/unread-count", tag = "chat", security(("token" = [])),
-    responses((status = 200, description = "In all conversations together.", body = UnreadReply))
+    responses((status = 200, description = "In all conversations together.", body = UnreadMessagesReply))
 )]
-async fn unread_count(State(chat): State<Chat>, caller: Caller) -> Result<Json<UnreadReply>> {
-    Ok(Json(UnreadReply {
+async fn unread_count(
+    State(chat): State<Chat>,
+    caller: Caller,
+) -> Result<Json<UnreadMessagesReply>> {
+    Ok(Json(UnreadMessagesReply {
         success: true,
         unread_count: chat.unread_total(caller.id()).await?,
     }))
@@ -369,7 +372,7 @@ async fn mark_read(
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
-struct EditBody {
+struct MessageEditBody {
     /// 1 to 10,000 characters.
     #[schema(min_length = 1, max_length = 10_000, example = "Hello, all!")]
     #[serde(alias = "content")]
@@ -379,7 +382,7 @@ struct EditBody {
 /// Change what one said
 #[utoipa::path(
     patch, path = "/api/v1/chat/messages/{messageId}", tag = "chat", security(("token" = [])),
-    params(("messageId" = MessageId, Path)), request_body = EditBody,
+    params(("messageId" = MessageId, Path)), request_body = MessageEditBody,
     responses(
         (status = 200, description = "The message as it is now.", body = MessageReply),
         (status = 403, description = "`forbidden`: somebody else's.", body = ErrorBody),
@@ -389,7 +392,7 @@ async fn edit(
     State(chat): State<Chat>,
     caller: Caller,
     Path(id): Path<MessageId>,
-    Body(body): Body<EditBody>,
+    Body(body): Body<MessageEditBody>,
 ) -> Result<Json<MessageReply>> {
     Ok(reply(
         "Changed.",

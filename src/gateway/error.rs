@@ -76,6 +76,10 @@ struct Told(Arc<Error>);
 
 /// Says an error once more as `error`, as the clients of chat and of the feed expect it (contract, section 7).
 pub(super) fn repeat_as_error(response: Response<Body>) -> Response<Body> {
+    // Said already, before it was compressed.
+    if response.headers().contains_key(header::CONTENT_ENCODING) {
+        return response;
+    }
     let (mut parts, body) = response.into_parts();
     let Some(Told(error)) = parts.extensions.remove::<Told>() else {
         return Response::from_parts(parts, body);

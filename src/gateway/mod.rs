@@ -140,6 +140,7 @@ impl Edge {
         ServiceBuilder::new()
             .layer(from_fn_with_state(self.clone(), pass))
             .layer(CompressionLayer::new().compress_when(worth_compressing()))
+            .layer(from_fn(repeat_errors))
             .layer(from_fn(etag::tag))
             .layer(CatchPanicLayer::custom(error::panicked))
             .layer(from_fn_with_state(self, idempotency::once))
@@ -177,6 +178,18 @@ async fn name_route(request: Request, next: Next) -> Response {
         response.extensions_mut().insert(name);
     }
     response
+}
+
+/// Where the clients of a route look for the text of an error under another name, says it there as well; before the answer is
+/// compressed.
+async fn repeat_errors(request: Request, next: Next) -> Response {
+    let repeats = paths::repeats_errors(request.uri().path());
+    let response = next.run(request).await;
+    if repeats {
+        error::repeat_as_error(response)
+    } else {
+        response
+    }
 }
 
 async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {

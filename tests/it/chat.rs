@@ -141,6 +141,12 @@ async fn history_is_paged_both_ways_and_around_a_message() {
         let reply = ada.get(&format!("/chat/r/history?{query}")).await;
         assert_eq!(reply.expect(400)["code"], "invalid_query", "{query}");
     }
+    let gzip = ada
+        .with("accept-encoding", "gzip")
+        .get("/chat/r/history?around=1")
+        .await;
+    assert_eq!(gzip.header("content-encoding"), "gzip");
+    assert!(gzip.bytes.starts_with(&[0x1f, 0x8b]), "and it is");
     let reply = ada.get("/chat/r/history?around=1").await.expect(404);
     assert_eq!(
         (&reply["code"], &reply["error"]),

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use super::database::Database;
+use crate::disk::DiskGuard;
 use crate::error::{Code, Error, Result};
 
 /// Why work on the database failed: sled's doing, or the worker's own decision.
@@ -53,6 +54,7 @@ pub(super) enum Trust {
 
 pub(super) struct Access {
     dir: PathBuf,
+    guard: DiskGuard,
     database: RwLock<Option<Database>>,
     trust: Mutex<Trust>,
     shut: Notify,
@@ -61,9 +63,10 @@ pub(super) struct Access {
 }
 
 impl Access {
-    pub(super) fn new(dir: PathBuf) -> Self {
+    pub(super) fn new(dir: PathBuf, guard: DiskGuard) -> Self {
         Self {
             dir,
+            guard,
             database: RwLock::default(),
             trust: Mutex::new(Trust::Sound),
             shut: Notify::new(),
@@ -114,6 +117,8 @@ impl Access {
                     "Work on the event log's database panicked; it is closed and will be checked"
                 );
                 self.shut(Trust::Doubtful);
+                // Where there is no room, that is why: nobody is to blame an event for it.
+                self.guard.check()?;
                 Err(Error::internal("work on the event log panicked"))
             }
         }

@@ -132,7 +132,7 @@ impl EventLog {
     pub fn new(data_dir: &Path, options: &config::Events, guard: DiskGuard, clock: Clock) -> Self {
         Self {
             inner: Arc::new(Inner {
-                access: Access::new(data_dir.join(DIR)),
+                access: Access::new(data_dir.join(DIR), guard.clone()),
                 options: options.clone(),
                 guard,
                 clock,

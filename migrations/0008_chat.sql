@@ -1,28 +1,73 @@
 -- Rooms, those who are in them, and what they say.
 
 CREATE TABLE rooms (
-    id            INTEGER PRIMARY KEY,
-    key           TEXT    NOT NULL UNIQUE, -- how clients name it; of two people: their ids in order, joined by `_`
-    kind          INTEGER NOT NULL CHECK (kind IN (0, 1)), -- a room by its name, two people
-    last_number   INTEGER NOT NULL DEFAULT 0 CHECK (last_number >= 0), -- messages so far, removed ones included
-    created_by    INTEGER NOT NULL REFERENCES users (id),
-    created_at    INTEGER NOT NULL
+    id             INTEGER PRIMARY KEY,
+    -- How clients name it: its name; of two people, their ids in order, joined by `_`; otherwise `~` and its id.
+    key            TEXT    NOT NULL UNIQUE,
+    kind           INTEGER NOT NULL CHECK (kind IN (0, 1, 2)), -- a room, two people, a small group
+    title          TEXT,
+    topic          TEXT,
+    avatar         TEXT, -- the path of its picture
+    visibility     INTEGER NOT NULL CHECK (visibility IN (0, 1, 2)), -- open, by invitation, hidden
+    slow_mode_s    INTEGER NOT NULL DEFAULT 0 CHECK (slow_mode_s >= 0), -- between two messages of a member
+    is_read_only   INTEGER NOT NULL DEFAULT 0 CHECK (is_read_only IN (0, 1)),
+    retention_days INTEGER CHECK (retention_days > 0), -- older messages go; none: they stay
+    member_count   INTEGER NOT NULL DEFAULT 0 CHECK (member_count >= 0),
+    last_number    INTEGER NOT NULL DEFAULT 0 CHECK (last_number >= 0), -- messages so far, removed ones included
+    created_by     INTEGER NOT NULL REFERENCES users (id),
+    created_at     INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX rooms_by_creator ON rooms (created_by);
+CREATE INDEX rooms_listed ON rooms (key) WHERE kind = 0 AND visibility < 2;
+CREATE INDEX rooms_that_forget ON rooms (id) WHERE retention_days IS NOT NULL;
 
 CREATE TABLE room_members (
-    room_id     INTEGER NOT NULL REFERENCES rooms (id),
-    user_id     INTEGER NOT NULL REFERENCES users (id),
-    read_number INTEGER NOT NULL DEFAULT 0, -- messages up to this one have been read
-    joined_at   INTEGER NOT NULL,
-    -- When something was last said between two people; null in rooms by name, whose members are too many to keep it.
-    active_at   INTEGER,
+    room_id          INTEGER NOT NULL REFERENCES rooms (id),
+    user_id          INTEGER NOT NULL REFERENCES users (id),
+    role             INTEGER NOT NULL CHECK (role IN (0, 1, 2)), -- member, moderator, owner
+    read_number      INTEGER NOT NULL DEFAULT 0, -- messages up to this one have been read
+    delivered_number INTEGER NOT NULL DEFAULT 0, -- ... have arrived
+    cleared_number   INTEGER NOT NULL DEFAULT 0, -- ... were thrown away by this member, for themselves
+    -- Of a conversation: accepted, begun by somebody whom they do not follow and not accepted yet, declined.
+    request          INTEGER NOT NULL DEFAULT 0 CHECK (request IN (0, 1, 2)),
+    lets_in          INTEGER NOT NULL DEFAULT 0 CHECK (lets_in IN (0, 1)), -- the other may write, whatever their settings say
+    sent_at          INTEGER, -- when they last said something, for slow mode
+    joined_at        INTEGER NOT NULL,
+    -- When something was last said in a conversation; null in rooms, whose members are too many to keep it.
+    active_at        INTEGER,
     PRIMARY KEY (room_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX room_members_by_user ON room_members (user_id, room_id);
-CREATE INDEX room_members_by_activity ON room_members (user_id, active_at, room_id) WHERE active_at IS NOT NULL;
+CREATE INDEX room_members_by_activity ON room_members (user_id, request, active_at, room_id) WHERE active_at IS NOT NULL;
+CREATE INDEX room_members_by_role ON room_members (room_id, role, user_id);
+
+CREATE TABLE room_invitations (
+    room_id    INTEGER NOT NULL REFERENCES rooms (id),
+    user_id    INTEGER NOT NULL REFERENCES users (id),
+    by_id      INTEGER NOT NULL REFERENCES users (id),
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (room_id, user_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX room_invitations_by_user ON room_invitations (user_id, created_at, room_id);
+CREATE INDEX room_invitations_by_inviter ON room_invitations (by_id);
+
+-- Those who may not write in a room, or not be there. They stay when the member goes, so that coming back ends nothing.
+CREATE TABLE room_sanctions (
+    room_id    INTEGER NOT NULL REFERENCES rooms (id),
+    user_id    INTEGER NOT NULL REFERENCES users (id),
+    kind       INTEGER NOT NULL CHECK (kind IN (0, 1)), -- muted, banned
+    until      INTEGER, -- null: until it is taken back
+    reason     TEXT,
+    by_id      INTEGER NOT NULL REFERENCES users (id),
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (room_id, user_id, kind)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX room_sanctions_by_user ON room_sanctions (user_id);
+CREATE INDEX room_sanctions_by_moderator ON room_sanctions (by_id);
 
 CREATE TABLE messages (
     id         INTEGER PRIMARY KEY,
@@ -30,10 +75,13 @@ CREATE TABLE messages (
     number     INTEGER NOT NULL, -- 1, 2, ... in the order that the room agrees on
     sender_id  INTEGER NOT NULL REFERENCES users (id),
     body       TEXT    NOT NULL, -- empty when removed
+    has_media  INTEGER NOT NULL CHECK (has_media IN (0, 1)),
+    post_id    INTEGER REFERENCES posts (id), -- a post that it points to
     reply_to   INTEGER REFERENCES messages (id),
     client_id  TEXT, -- the sender's own name for it, so that sending it again is the same message
     created_at INTEGER NOT NULL,
     edited_at  INTEGER,
+    pinned_at  INTEGER,
     deleted_at INTEGER,
     UNIQUE (room_id, number)
 ) STRICT;
@@ -41,6 +89,9 @@ CREATE TABLE messages (
 CREATE UNIQUE INDEX messages_by_client_id ON messages (sender_id, room_id, client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX messages_by_sender ON messages (sender_id, id);
 CREATE INDEX messages_by_reply ON messages (reply_to);
+CREATE INDEX messages_by_post ON messages (post_id);
+CREATE INDEX messages_pinned ON messages (room_id, pinned_at) WHERE pinned_at IS NOT NULL;
+CREATE INDEX messages_with_media ON messages (room_id, number) WHERE has_media = 1;
 
 -- The texts that a message had before it was edited.
 CREATE TABLE message_edits (
@@ -60,3 +111,17 @@ CREATE TABLE message_reactions (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX message_reactions_by_user ON message_reactions (user_id, message_id);
+
+-- Members who are named in a message.
+CREATE TABLE message_mentions (
+    message_id INTEGER NOT NULL REFERENCES messages (id),
+    user_id    INTEGER NOT NULL REFERENCES users (id),
+    PRIMARY KEY (message_id, user_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX message_mentions_by_user ON message_mentions (user_id, message_id);
+
+CREATE TABLE chat_settings (
+    user_id         INTEGER PRIMARY KEY REFERENCES users (id),
+    who_may_message INTEGER NOT NULL CHECK (who_may_message IN (0, 1, 2, 3)) -- nobody, mutual follows, whom they follow, all
+) STRICT;

@@ -166,6 +166,7 @@ impl App {
             store.clone(),
             clock.clone(),
             auth.clone(),
+            domains.chat.clone(),
             limits.clone(),
         );
         sum_up(&tasks, health.metrics.clone());
@@ -303,7 +304,7 @@ fn public_url(config: &Config, address: SocketAddr) -> String {
     }
 }
 
-fn keep_house(tasks: &Tasks, store: Store, clock: Clock, auth: Auth, limits: Limits) {
+fn keep_house(tasks: &Tasks, store: Store, clock: Clock, auth: Auth, chat: Chat, limits: Limits) {
     let stopping = tasks.stopping().clone();
     tasks.spawn("housekeeping", async move {
         let mut ticks = tokio::time::interval(HOUSEKEEPING);
@@ -315,6 +316,7 @@ fn keep_house(tasks: &Tasks, store: Store, clock: Clock, auth: Auth, limits: Lim
             limits.sweep();
             let pruned = async {
                 auth.prune().await?;
+                chat.expire().await?;
                 let step = store::PruneOnce { at: clock.now(), limit: PRUNE_STEP };
                 while store.submit(step.clone()).await? >= PRUNE_STEP as usize {}
                 Ok::<_, Error>(())

@@ -131,6 +131,14 @@ codes! {
     Forbidden = Forbidden, "forbidden", "You may not do this.";
     /// The two do not follow each other, or one of them wants no messages of the other's.
     CannotMessage = Forbidden, "cannot_message", "You can only write to people who follow you, and whom you follow.";
+    /// The caller is banned from this room.
+    BannedFromRoom = Forbidden, "banned_from_room", "You are banned from this room.";
+    /// Only those who are invited come into this room.
+    InvitationNeeded = Forbidden, "invitation_needed", "You need an invitation to this room.";
+    /// The caller may read in this room and not write.
+    MutedInRoom = Forbidden, "muted_in_room", "You may not write in this room at the moment.";
+    /// Only those who keep order write in this room.
+    RoomReadOnly = Forbidden, "room_read_only", "Only moderators write in this room.";
     /// The account is suspended.
     AccountSuspended = Forbidden, "account_suspended", "This account is suspended.";
     /// There is nothing at this address, or it is not for the caller to know.
@@ -151,6 +159,8 @@ codes! {
     RoomNotFound = NotFound, "room_not_found", "This room is not here.";
     /// No such message, or not in a room where the caller may read.
     MessageNotFound = NotFound, "message_not_found", "This message is not here.";
+    /// This person is not in the room.
+    MemberNotFound = NotFound, "member_not_found", "This person is not in this room.";
     /// No such session of the caller's.
     SessionNotFound = NotFound, "session_not_found", "This session is not here.";
     /// No consumer of that name.
@@ -159,6 +169,16 @@ codes! {
     MethodNotAllowed = MethodNotAllowed, "method_not_allowed", "This address does not take that method.";
     /// The caller is not in this room.
     NotInRoom = Conflict, "not_in_room", "You are not in this room.";
+    /// There is a room of that name.
+    RoomExists = Conflict, "room_exists", "There is a room of that name already.";
+    /// A room has an owner, as long as there is anybody in it.
+    LastOwner = Conflict, "last_owner", "A room needs an owner: make somebody else one first.";
+    /// A group is as large as it may be.
+    TooManyMembers = Conflict, "too_many_members", "A group has at most 50 people.";
+    /// Too many invitations to this room wait for an answer.
+    TooManyInvitations = Conflict, "too_many_invitations", "Too many people are invited to this room already.";
+    /// As many messages of this room are pinned as may be.
+    TooManyPins = Conflict, "too_many_pins", "Too many messages are pinned here.";
     /// The caller has left as many reactions on this message as one may.
     TooManyReactions = Conflict, "too_many_reactions", "You have left enough reactions here.";
     /// The caller is connected as often as one may be.
@@ -223,6 +243,8 @@ codes! {
     TooManyFiles = Invalid, "too_many_files", "A post may have at most 10 pictures or videos.";
     /// Too many requests; `Retry-After` says how many seconds to wait.
     RateLimited = RateLimited, "rate_limited", "That was a bit too fast. Please try again in a moment.";
+    /// The room lets each member write only now and then; `Retry-After` says how many seconds to wait.
+    SlowMode = RateLimited, "slow_mode", "This room is in slow mode. Please wait a moment.";
     /// A fault of the server; the log has the details under the request id.
     Internal = Internal, "internal", "Something went wrong on our side.";
     /// More work is queued than the server can finish in time.

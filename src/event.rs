@@ -86,6 +86,8 @@ pub enum Audience {
         /// Which room.
         room_id: RoomId,
     },
+    /// One person, wherever they are.
+    Person(UserId),
 }
 
 /// Something that happened and is now true.
@@ -230,6 +232,14 @@ pub enum Event {
     /// Something to show at once. A signal alone: the rows say the same.
     #[serde(rename = "live")]
     Live(Live),
+    /// Somebody may look at a room no more. A signal alone, as well.
+    #[serde(rename = "room.left", rename_all = "camelCase")]
+    RoomLeft {
+        room_id: RoomId,
+        user_id: UserId,
+        /// `left`, `removed`, `banned`.
+        reason: String,
+    },
     /// Somebody's password was replaced.
     #[serde(rename = "password.changed", rename_all = "camelCase")]
     PasswordChanged { user_id: UserId },
@@ -276,6 +286,7 @@ impl Event {
             | Self::SessionsEnded { .. }
             | Self::MediaChanged { .. }
             | Self::Live(_)
+            | Self::RoomLeft { .. }
             | Self::PasswordChanged { .. }
             | Self::EmailVerified { .. }
             | Self::NotificationsMarked { .. }
@@ -311,8 +322,10 @@ impl Event {
             | Self::NotificationsMarked { user_id, .. }
             | Self::NotificationsAllMarked { user_id, .. } => user_id.get(),
             Self::MediaChanged { media_id } => media_id.get(),
+            Self::RoomLeft { room_id, .. } => room_id.get(),
             Self::Live(live) => match live.audience {
                 Audience::Room(room_id) | Audience::PersonOutside { room_id, .. } => room_id.get(),
+                Audience::Person(user_id) => user_id.get(),
             },
         }
     }

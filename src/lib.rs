@@ -27,7 +27,7 @@
 //! | 4 | [`eventlog`]; [`media`], pictures from the upload to what is served |
 //! | 3 | [`store`]; [`actor`], who asks; [`blobs`], files by their hash; [`mail`], [`telemetry`] |
 //! | 2 | [`config`], [`event`], [`links`], [`page`], [`tasks`], [`datadir`], [`disk`] |
-//! | 1 | [`error`], [`id`], [`clock`], [`text`], [`random`] |
+//! | 1 | [`error`], [`id`], [`clock`], [`text`], [`markdown`], [`random`] |
 //!
 //! # What always holds
 //!
@@ -95,6 +95,7 @@ pub mod gateway;
 pub mod id;
 pub mod links;
 pub mod mail;
+pub mod markdown;
 pub mod media;
 pub mod notifications;
 pub mod page;

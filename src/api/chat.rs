@@ -1,4 +1,4 @@
-//! Chat without a socket (contract, sections 7 and 13).
+//! Chat without a socket, as the original had it (contract, section 7).
 
 use axum::Json;
 use axum::extract::State;
@@ -6,15 +6,14 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::paging::PageQuery;
-use super::{Done, SharedDomains};
-use crate::chat::{Chat, Conversation, Message, MessageDraft, RoomKey, Span};
+use super::SharedDomains;
+use crate::chat::{Chat, History, Message, MessageDraft, RoomKey, Span};
 use crate::error::{Code, Error, Result};
 use crate::gateway::{Body, Caller, ErrorBody, Path, Query};
-use crate::id::{MessageId, UserId};
+use crate::id::{MediaId, MessageId, PostId, UserId};
 
 /// Messages that one answer holds when the client does not say.
-const USUAL: u32 = 50;
+pub(super) const USUAL: u32 = 50;
 
 pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
@@ -24,11 +23,6 @@ pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
         .routes(routes!(people))
         .routes(routes!(chatable))
         .routes(routes!(chatable_of))
-        .routes(routes!(conversations))
-        .routes(routes!(unread_count))
-        .routes(routes!(mark_read))
-        .routes(routes!(edit, delete))
-        .routes(routes!(react, unreact))
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -61,7 +55,7 @@ async fn health() -> Json<ChatHealthReply> {
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-struct HistoryQuery {
+pub(super) struct HistoryQuery {
     /// Messages wanted, from 1; more than 100 count as 100.
     #[param(value_type = Option<u32>, minimum = 1)]
     limit: Option<String>,
@@ -77,10 +71,9 @@ struct HistoryQuery {
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
-struct MessagesReply {
+pub(super) struct MessagesReply {
     #[schema(example = true)]
     success: bool,
-    /// Oldest first.
     messages: Vec<Message>,
     /// Where the older ones are; null when there are none.
     #[schema(required)]
@@ -90,8 +83,33 @@ struct MessagesReply {
     newer_after: Option<String>,
 }
 
+impl MessagesReply {
+    pub(super) fn of(history: History) -> Json<Self> {
+        let number = |message: Option<&Message>| message.map(|message| message.number.to_string());
+        Json(Self {
+            success: true,
+            next_cursor: number(history.messages.first().filter(|_| history.has_older)),
+            newer_after: number(history.messages.last().filter(|_| history.has_newer)),
+            messages: history.messages,
+        })
+    }
+}
+
+impl MessagesReply {
+    /// The same for a list that begins with the newest.
+    pub(super) fn newest_first(history: History) -> Json<Self> {
+        let last = history.messages.last().filter(|_| history.has_older);
+        Json(Self {
+            success: true,
+            next_cursor: last.map(|message| message.number.to_string()),
+            newer_after: None,
+            messages: history.messages,
+        })
+    }
+}
+
 impl HistoryQuery {
-    fn span(&self) -> Result<Span> {
+    pub(super) fn span(&self) -> Result<Span> {
         let bad = || Error::new(Code::InvalidQuery);
         let number = |text: &str| text.parse::<u64>().map_err(|_no_number| bad());
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
@@ -104,7 +122,7 @@ impl HistoryQuery {
         }
     }
 
-    fn limit(&self) -> Result<u32> {
+    pub(super) fn limit(&self) -> Result<u32> {
         let Some(text) = &self.limit else {
             return Ok(USUAL);
         };
@@ -135,22 +153,22 @@ async fn history(
     let history = chat
         .history(caller.id(), key, query.span()?, query.limit()?)
         .await?;
-    let number = |message: Option<&Message>| message.map(|message| message.number.to_string());
-    Ok(Json(MessagesReply {
-        success: true,
-        next_cursor: number(history.messages.first().filter(|_| history.has_older)),
-        newer_after: number(history.messages.last().filter(|_| history.has_newer)),
-        messages: history.messages,
-    }))
+    Ok(MessagesReply::of(history))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct MessageBody {
-    /// 1 to 10,000 characters.
-    #[schema(min_length = 1, max_length = 10_000, example = "Hello!")]
-    #[serde(alias = "content")]
+pub(super) struct MessageBody {
+    /// 1 to 10,000 characters; none are needed beside files or a post.
+    #[serde(default, alias = "content")]
+    #[schema(max_length = 10_000, example = "Hello!")]
     message: String,
+    /// Up to 10 uploads of one's own.
+    #[serde(default)]
+    #[schema(max_items = 10)]
+    media_ids: Vec<MediaId>,
+    /// A post to point to.
+    post_id: Option<PostId>,
     /// A person to whom it is meant: it is refused where they may not be written to.
     target_user_id: Option<UserId>,
     /// The client's own name for it, so that sending it again is the same message: printable ASCII.
@@ -161,15 +179,28 @@ struct MessageBody {
     reply_to: Option<MessageId>,
 }
 
+impl MessageBody {
+    pub(super) fn into_draft(self) -> MessageDraft {
+        MessageDraft {
+            text: self.message,
+            client_id: self.client_id,
+            reply_to: self.reply_to,
+            target: self.target_user_id,
+            media: self.media_ids,
+            post_id: self.post_id,
+        }
+    }
+}
+
 #[derive(Serialize, utoipa::ToSchema)]
-struct MessageReply {
+pub(super) struct MessageReply {
     #[schema(example = true)]
     success: bool,
     message: &'static str,
     data: Message,
 }
 
-fn reply(message: &'static str, data: Message) -> Json<MessageReply> {
+pub(super) fn reply(message: &'static str, data: Message) -> Json<MessageReply> {
     Json(MessageReply {
         success: true,
         message,
@@ -195,13 +226,7 @@ async fn send(
     Body(body): Body<MessageBody>,
 ) -> Result<Json<MessageReply>> {
     let key = RoomKey::parse(&room)?;
-    let draft = MessageDraft {
-        text: body.message,
-        client_id: body.client_id,
-        reply_to: body.reply_to,
-        target: body.target_user_id,
-    };
-    let data = chat.send(&caller.actor, key, draft).await?;
+    let data = chat.send(&caller.actor, key, body.into_draft()).await?;
     Ok(reply("Sent.", data))
 }
 
@@ -292,168 +317,4 @@ async fn chatable_of(
         return Err(Error::new(Code::Forbidden));
     }
     find_chatable(&chat, &caller).await
-}
-
-#[derive(Serialize, utoipa::ToSchema)]
-struct ConversationsReply {
-    #[schema(example = true)]
-    success: bool,
-    conversations: Vec<Conversation>,
-    #[schema(required)]
-    next_cursor: Option<String>,
-}
-
-/// One's conversations, the latest first
-#[utoipa::path(
-    get, path = "/api/v1/chat/conversations", tag = "chat", security(("token" = [])),
-    params(PageQuery),
-    responses((status = 200, description = "One page of them.", body = ConversationsReply))
-)]
-async fn conversations(
-    State(chat): State<Chat>,
-    caller: Caller,
-    Query(page): Query<PageQuery>,
-) -> Result<Json<ConversationsReply>> {
-    let slice = chat
-        .conversations(caller.id(), page.parse_with(USUAL)?)
-        .await?;
-    Ok(Json(ConversationsReply {
-        success: true,
-        next_cursor: slice.next_cursor(),
-        conversations: slice.items,
-    }))
-}
-
-#[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct UnreadMessagesReply {
-    #[schema(example = true)]
-    success: bool,
-    /// Counted up to a thousand.
-    unread_count: u64,
-}
-
-/// How many messages one has not read
-#[utoipa::path(
-    get, path = "/api/v1/chat/unread-count", tag = "chat", security(("token" = [])),
-    responses((status = 200, description = "In all conversations together.", body = UnreadMessagesReply))
-)]
-async fn unread_count(
-    State(chat): State<Chat>,
-    caller: Caller,
-) -> Result<Json<UnreadMessagesReply>> {
-    Ok(Json(UnreadMessagesReply {
-        success: true,
-        unread_count: chat.unread_total(caller.id()).await?,
-    }))
-}
-
-#[derive(Default, Deserialize, utoipa::ToSchema)]
-struct ReadBody {
-    /// The number of the last message that was read; without it, all are.
-    number: Option<u64>,
-}
-
-/// Mark a room as read
-#[utoipa::path(
-    post, path = "/api/v1/chat/conversations/{roomId}/read", tag = "chat", security(("token" = [])),
-    params(("roomId" = String, Path)), request_body = ReadBody,
-    responses((status = 200, description = "Done.", body = Done))
-)]
-async fn mark_read(
-    State(chat): State<Chat>,
-    caller: Caller,
-    Path(room): Path<String>,
-    Body(body): Body<ReadBody>,
-) -> Result<Json<Done>> {
-    let key = RoomKey::parse(&room)?;
-    chat.mark_read(&caller.actor, key, body.number).await?;
-    Ok(Done::new("Read."))
-}
-
-#[derive(Deserialize, utoipa::ToSchema)]
-struct MessageEditBody {
-    /// 1 to 10,000 characters.
-    #[schema(min_length = 1, max_length = 10_000, example = "Hello, all!")]
-    #[serde(alias = "content")]
-    message: String,
-}
-
-/// Change what one said
-#[utoipa::path(
-    patch, path = "/api/v1/chat/messages/{messageId}", tag = "chat", security(("token" = [])),
-    params(("messageId" = MessageId, Path)), request_body = MessageEditBody,
-    responses(
-        (status = 200, description = "The message as it is now.", body = MessageReply),
-        (status = 403, description = "`forbidden`: somebody else's.", body = ErrorBody),
-    )
-)]
-async fn edit(
-    State(chat): State<Chat>,
-    caller: Caller,
-    Path(id): Path<MessageId>,
-    Body(body): Body<MessageEditBody>,
-) -> Result<Json<MessageReply>> {
-    Ok(reply(
-        "Changed.",
-        chat.edit(&caller.actor, id, &body.message).await?,
-    ))
-}
-
-/// Take a message back
-///
-/// For everybody. It keeps its place, without its text.
-#[utoipa::path(
-    delete, path = "/api/v1/chat/messages/{messageId}", tag = "chat", security(("token" = [])),
-    params(("messageId" = MessageId, Path)),
-    responses(
-        (status = 200, description = "What is left of it.", body = MessageReply),
-        (status = 403, description = "`forbidden`: somebody else's.", body = ErrorBody),
-    )
-)]
-async fn delete(
-    State(chat): State<Chat>,
-    caller: Caller,
-    Path(id): Path<MessageId>,
-) -> Result<Json<MessageReply>> {
-    Ok(reply("Removed.", chat.delete(&caller.actor, id).await?))
-}
-
-#[derive(Deserialize, utoipa::ToSchema)]
-struct EmojiBody {
-    /// One emoji.
-    #[schema(min_length = 1, max_length = 64, example = "👍")]
-    emoji: String,
-}
-
-/// React to a message
-#[utoipa::path(
-    post, path = "/api/v1/chat/messages/{messageId}/reactions", tag = "chat", security(("token" = [])),
-    params(("messageId" = MessageId, Path)), request_body = EmojiBody,
-    responses((status = 200, description = "The message with all reactions.", body = MessageReply))
-)]
-async fn react(
-    State(chat): State<Chat>,
-    caller: Caller,
-    Path(id): Path<MessageId>,
-    Body(body): Body<EmojiBody>,
-) -> Result<Json<MessageReply>> {
-    let data = chat.react(&caller.actor, id, &body.emoji, true).await?;
-    Ok(reply("Added.", data))
-}
-
-/// Take a reaction back
-#[utoipa::path(
-    delete, path = "/api/v1/chat/messages/{messageId}/reactions", tag = "chat", security(("token" = [])),
-    params(("messageId" = MessageId, Path)), request_body = EmojiBody,
-    responses((status = 200, description = "The message with the reactions that are left.", body = MessageReply))
-)]
-async fn unreact(
-    State(chat): State<Chat>,
-    caller: Caller,
-    Path(id): Path<MessageId>,
-    Body(body): Body<EmojiBody>,
-) -> Result<Json<MessageReply>> {
-    let data = chat.react(&caller.actor, id, &body.emoji, false).await?;
-    Ok(reply("Removed.", data))
 }

@@ -7,13 +7,16 @@ mod admin;
 mod auth;
 mod chat;
 mod comments;
+mod conversations;
 mod events;
 pub mod health;
 mod media;
+mod messages;
 mod notifications;
 mod openapi;
 mod paging;
 mod posts;
+mod rooms;
 mod setup;
 mod tus;
 mod users;
@@ -114,6 +117,9 @@ fn described() -> OpenApiRouter<SharedDomains> {
         .merge(media::routes())
         .merge(tus::routes())
         .merge(chat::routes())
+        .merge(conversations::routes())
+        .merge(messages::routes())
+        .merge(rooms::routes())
         .merge(notifications::routes())
         .merge(admin::routes())
         .merge(events::routes())

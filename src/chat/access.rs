@@ -1,21 +1,43 @@
-//! Which room a name means, and who may be there: decided here and nowhere else.
+//! Which room a name means, who may be there, and what they may do: decided here and nowhere else.
 //!
-//! | room              | reads, joins                    | writes                                       |
-//! |-------------------|---------------------------------|----------------------------------------------|
-//! | by a name         | everybody                       | everybody                                    |
-//! | of two people     | the two                         | the two, while each lets the other           |
+//! | room                 | finds             | reads             | comes in            | writes                                |
+//! |----------------------|-------------------|-------------------|---------------------|---------------------------------------|
+//! | open                 | everybody         | everybody         | everybody           | everybody                             |
+//! | by invitation        | everybody         | members           | those invited       | members                               |
+//! | hidden               | members, invited  | members           | those invited       | members                               |
+//! | of two people        | the two           | the two           | the two             | the two, while each lets the other    |
+//! | group                | members           | members           | who is taken in     | members                               |
+//!
+//! Who is banned has none of it; who is muted does not write; in a room that is read-only moderators write. An admin of the
+//! server is an owner of the rooms that they may read, and of no conversation.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Room, sql};
-use crate::error::{Code, Error, FieldError, Result};
+use super::{Role, Room, RoomKind, Visibility, sql};
+use crate::clock::Timestamp;
+use crate::error::{Code, Error, FieldError, Kind, Result};
 use crate::event::UserStatus;
-use crate::id::UserId;
+use crate::id::{RoomId, UserId};
 use crate::store::ReadTx;
 use crate::{text, users};
 
 /// Characters in the name of a room.
 const MAX_NAME_CHARS: usize = 128;
+
+/// Whom somebody lets write to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WhoMayMessage {
+    /// Nobody; those to whom they write may answer.
+    Nobody,
+    /// Those whom they follow and who follow them.
+    #[default]
+    Mutuals,
+    /// Those whom they follow.
+    Followed,
+    /// Everybody; those whom they do not follow as a request.
+    Everyone,
+}
 
 /// How clients name a room; valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,15 +46,23 @@ pub enum RoomKey {
     Named(String),
     /// The conversation of two people.
     Direct(UserId, UserId),
+    /// By its id: a group, or a room without a name.
+    Numbered(RoomId),
 }
 
 impl RoomKey {
-    /// Reads what a client wrote. Two ids joined by `_` mean the conversation of these two, in whatever order.
+    /// Reads what a client wrote. Two ids joined by `_` mean the conversation of these two, in whatever order; `~` and an
+    /// id mean that room.
     pub fn parse(raw: &str) -> Result<Self> {
         if let Some((one, other)) = raw.split_once('_')
             && let (Ok(one), Ok(other)) = (one.parse(), other.parse())
         {
             return Ok(Self::direct(one, other));
+        }
+        if let Some(id) = raw.strip_prefix('~')
+            && let Ok(id) = id.parse()
+        {
+            return Ok(Self::Numbered(id));
         }
         let is_printable = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}');
         let is_name = text::is_visible(raw)
@@ -64,6 +94,7 @@ impl RoomKey {
         match self {
             Self::Named(name) => name.clone(),
             Self::Direct(one, other) => format!("{one}_{other}"),
+            Self::Numbered(id) => format!("~{id}"),
         }
     }
 
@@ -72,15 +103,118 @@ impl RoomKey {
         match self {
             Self::Direct(one, other) if *one == of => Some(*other),
             Self::Direct(one, other) if *other == of => Some(*one),
-            Self::Named(_) | Self::Direct(..) => None,
+            Self::Named(_) | Self::Direct(..) | Self::Numbered(_) => None,
         }
     }
 }
 
-/// The room of that name, if there is one and `user` may read there.
+/// A room, and how somebody stands to it.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) room: Room,
+    /// What they are in it.
+    pub(super) role: Option<Role>,
+    pub(super) is_invited: bool,
+    pub(super) is_muted: bool,
+    pub(super) is_banned: bool,
+    /// When they last said something there.
+    pub(super) sent_at: Option<Timestamp>,
+    /// They threw away what was said up to here.
+    pub(super) cleared_number: u64,
+}
+
+impl Place {
+    /// What they may do as a member, or as an admin of the server.
+    pub(super) fn rank(&self, is_admin: bool) -> Option<Role> {
+        if is_admin && self.room.kind == RoomKind::Named {
+            Some(Role::Owner)
+        } else {
+            self.role
+        }
+    }
+
+    /// Errors: `forbidden` for who is less than that.
+    pub(super) fn check_rank(&self, is_admin: bool, least: Role) -> Result<Role> {
+        self.rank(is_admin)
+            .filter(|role| *role >= least)
+            .ok_or(Code::Forbidden.into())
+    }
+
+    /// Errors: `room_not_found`, `banned_from_room`, `invitation_needed`.
+    fn check_may_read(&self) -> Result<()> {
+        let is_hidden = self.room.visibility == Visibility::Hidden;
+        match self.role {
+            _ if self.is_banned && is_hidden => Err(Code::RoomNotFound.into()),
+            _ if self.is_banned => Err(Code::BannedFromRoom.into()),
+            Some(_) => Ok(()),
+            None if self.room.visibility == Visibility::Open => Ok(()),
+            None if is_hidden && !self.is_invited => Err(Code::RoomNotFound.into()),
+            None => Err(Code::InvitationNeeded.into()),
+        }
+    }
+
+    /// Whether they may know that it is there.
+    ///
+    /// Errors: `room_not_found`.
+    pub(super) fn check_may_find(&self) -> Result<()> {
+        let may_find = self.role.is_some()
+            || self.room.visibility != Visibility::Hidden
+            || (self.is_invited && !self.is_banned);
+        if may_find {
+            Ok(())
+        } else {
+            Err(Error::new(Code::RoomNotFound))
+        }
+    }
+
+    /// Errors: `room_not_found`, `banned_from_room`, `invitation_needed`.
+    pub(super) fn check_may_join(&self) -> Result<()> {
+        if self.is_invited && !self.is_banned {
+            Ok(())
+        } else {
+            self.check_may_read()
+        }
+    }
+
+    /// Whether they may change what is there: messages of their own, reactions.
+    ///
+    /// Errors: `muted_in_room`, `room_read_only`.
+    pub(super) fn check_may_take_part(&self) -> Result<()> {
+        if self.is_muted {
+            return Err(Error::new(Code::MutedInRoom));
+        }
+        if self.room.is_read_only && self.role < Some(Role::Moderator) {
+            return Err(Error::new(Code::RoomReadOnly));
+        }
+        Ok(())
+    }
+
+    /// Errors: moreover `slow_mode`.
+    pub(super) fn check_may_write(&self, at: Timestamp) -> Result<()> {
+        self.check_may_take_part()?;
+        let pause_ms = i64::from(self.room.slow_mode_seconds) * 1_000;
+        if pause_ms == 0 || self.role >= Some(Role::Moderator) {
+            return Ok(());
+        }
+        let due = self.sent_at.map_or(0, |sent| sent.as_millis() + pause_ms);
+        let left_ms = due - at.as_millis();
+        if left_ms <= 0 {
+            return Ok(());
+        }
+        let seconds = u32::try_from((left_ms + 999) / 1_000).unwrap_or(u32::MAX);
+        Err(Error::new(Code::SlowMode).with_retry_after(seconds))
+    }
+}
+
+/// The room of that name, if there is one, whether `user` may read there or not.
 ///
-/// Errors: `forbidden` for other people's conversations, whether there are any or not; `user_not_found`.
-pub(super) fn find_readable(tx: &ReadTx<'_>, user: UserId, key: &RoomKey) -> Result<Option<Room>> {
+/// Errors: `user_not_found`; `forbidden` for other people's conversations, whether there are any or not.
+pub(super) fn find_place(
+    tx: &ReadTx<'_>,
+    user: UserId,
+    key: &RoomKey,
+    now: Timestamp,
+) -> Result<Option<Place>> {
     if !is_active(tx, user)? {
         return Err(Error::new(Code::UserNotFound));
     }
@@ -89,18 +223,91 @@ pub(super) fn find_readable(tx: &ReadTx<'_>, user: UserId, key: &RoomKey) -> Res
     {
         return Err(Error::new(Code::Forbidden));
     }
-    sql::find_room(tx, &key.as_text())
+    sql::find_place(tx, &key.as_text(), user, now)
 }
 
-/// Whether somebody may write to somebody else.
+/// The room of that name, if there is one and `user` may read there.
+///
+/// Errors: moreover `room_not_found`, `banned_from_room`, `invitation_needed` where they may not.
+pub(super) fn find_readable(
+    tx: &ReadTx<'_>,
+    user: UserId,
+    key: &RoomKey,
+    now: Timestamp,
+) -> Result<Option<Place>> {
+    let place = find_place(tx, user, key, now)?;
+    if let Some(place) = &place {
+        place.check_may_read()?;
+    }
+    Ok(place)
+}
+
+/// The same for a room that has to be there.
+pub(super) fn readable(
+    tx: &ReadTx<'_>,
+    user: UserId,
+    key: &RoomKey,
+    now: Timestamp,
+) -> Result<Place> {
+    find_readable(tx, user, key, now)?.ok_or(Code::RoomNotFound.into())
+}
+
+/// The room of a message, for who may read it.
+///
+/// Errors: `message_not_found` for all that is not for them: what is said between others is not there.
+pub(super) fn of_message(
+    tx: &ReadTx<'_>,
+    user: UserId,
+    stub: &sql::Stub,
+    now: Timestamp,
+) -> Result<Place> {
+    let key = RoomKey::parse(&stub.room_key)?;
+    match find_readable(tx, user, &key, now) {
+        Ok(Some(place)) if stub.number > place.cleared_number => Ok(place),
+        Ok(_) => Err(Error::new(Code::MessageNotFound)),
+        Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::NotFound) => {
+            Err(Error::new(Code::MessageNotFound))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How two people stand to each other, where one wants to write to the other.
+pub(super) struct Acquaintance {
+    /// Whether the one written to wants that, by their settings.
+    pub(super) is_welcome: bool,
+    /// Whether they would be welcome to the writer in turn.
+    pub(super) is_welcome_back: bool,
+    /// Whether the one written to follows the writer: else it is a request.
+    pub(super) is_followed: bool,
+}
+
+/// Reads how they stand. Errors: `user_not_found`; `cannot_message` to oneself, or to somebody suspended.
+pub(super) fn acquaintance(tx: &ReadTx<'_>, sender: UserId, to: UserId) -> Result<Acquaintance> {
+    users::living(tx, to)?;
+    if sender == to || !is_active(tx, to)? {
+        return Err(Error::new(Code::CannotMessage));
+    }
+    let follows = users::sql::is_following(tx, sender, to)?;
+    let is_followed = users::sql::is_following(tx, to, sender)?;
+    let welcomes = |who: WhoMayMessage, follows_them: bool, follows_back: bool| match who {
+        WhoMayMessage::Nobody => false,
+        WhoMayMessage::Mutuals => follows_them && follows_back,
+        WhoMayMessage::Followed => follows_them,
+        WhoMayMessage::Everyone => true,
+    };
+    Ok(Acquaintance {
+        is_welcome: welcomes(sql::who_may_message(tx, to)?, is_followed, follows),
+        is_welcome_back: welcomes(sql::who_may_message(tx, sender)?, follows, is_followed),
+        is_followed,
+    })
+}
+
+/// Whether somebody may begin to write to somebody else.
 ///
 /// Errors: `user_not_found`; `cannot_message`.
 pub(super) fn check_may_message(tx: &ReadTx<'_>, sender: UserId, to: UserId) -> Result<()> {
-    users::living(tx, to)?;
-    let is_mutual = sender != to
-        && users::sql::is_following(tx, sender, to)?
-        && users::sql::is_following(tx, to, sender)?;
-    if is_mutual && is_active(tx, to)? {
+    if acquaintance(tx, sender, to)?.is_welcome {
         Ok(())
     } else {
         Err(Error::new(Code::CannotMessage))
@@ -119,9 +326,23 @@ mod tests {
     #[test]
     fn names_mean_rooms() {
         let named = |name: &str| Some(RoomKey::Named(name.to_owned()));
-        for name in ["general", "a:b:c", "Grüße 👋", "12", "a_b", "_", "1_2_3"] {
+        for name in [
+            "general",
+            "a:b:c",
+            "Grüße 👋",
+            "12",
+            "a_b",
+            "_",
+            "1_2_3",
+            "~",
+            "~x",
+        ] {
             assert_eq!(RoomKey::parse(name).ok(), named(name), "{name}");
         }
+        assert_eq!(
+            RoomKey::parse("~12").ok(),
+            Some(RoomKey::Numbered(12.into()))
+        );
         let longest = "x".repeat(128);
         assert_eq!(RoomKey::parse(&longest).ok(), named(&longest));
         for name in ["", " ", "a\nb", "\u{0}", "\u{200b}", &"x".repeat(129)] {

@@ -1,7 +1,9 @@
 //! Rooms and what is said in them (contract, sections 7 and 13).
 //!
-//! * `access`: which room a name means, and who may be there, in one place;
-//! * `commands`: rooms appear, messages come, change, go;
+//! * `room`, `message`, `conversation`: the nouns;
+//! * `access`: which room a name means, who may be there, and what they may do, in one place;
+//! * `commands`: rooms appear, people come and go, messages come, change, go;
+//! * `reading`: lists and histories;
 //! * `presence`: who is where just now;
 //! * `sql`: the statements.
 //!
@@ -10,164 +12,47 @@
 
 mod access;
 mod commands;
+mod conversation;
+mod message;
 mod presence;
+mod reading;
+mod room;
 mod sql;
 
-use std::collections::HashMap;
-
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::actor::Actor;
-use crate::clock::Timestamp;
 use crate::config;
-use crate::error::{Code, Error, FieldError, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::{Ids, MessageId, RoomId, UserId};
-use crate::links::Link;
-use crate::page::{Cursor, Page, Slice};
 use crate::store::{Registry, Store};
 use crate::text;
-use crate::users::{self, Person};
 
-pub use access::RoomKey;
-pub use commands::{DeleteMessage, EditMessage, JoinRoom, MarkRead, ReactToMessage, SendMessage};
+pub use access::{RoomKey, WhoMayMessage};
+use commands::Notice;
+pub use commands::{
+    AddToGroup, AnswerRequest, ClearConversation, CreateGroup, CreateRoom, DeleteMessage,
+    EditMessage, ExpireMessages, InviteToRoom, JoinRoom, LiftSanction, MarkDelivered, MarkRead,
+    PinMessage, ReactToMessage, RemoveMember, SanctionMember, SendMessage, SetChatSettings,
+    SetRole, StartConversation, UpdateRoom, WithdrawInvitation,
+};
+pub use conversation::{ChatType, Conversation, Folder};
+pub use message::{
+    History, MAX_MESSAGE_CHARS, Message, MessageDraft, MessageEdit, MessageType, Reaction, Span,
+};
 pub use presence::Presence;
+pub use reading::MAX_MESSAGES;
+pub use room::{
+    Invitation, MAX_GROUP, MAX_RETENTION_DAYS, MAX_SLOW_MODE_S, MAX_TITLE_CHARS, MAX_TOPIC_CHARS,
+    Member, Role, Room, RoomChange, RoomKind, RoomView, Sanction, SanctionDraft, Sanctioned,
+    Visibility,
+};
 
-/// Characters in a message.
-pub const MAX_MESSAGE_CHARS: usize = 10_000;
-/// Messages that one answer holds at most.
-pub const MAX_MESSAGES: u32 = 100;
-/// Bytes of the name that a client gives a message.
-const MAX_CLIENT_ID: usize = 64;
-/// Bytes of one emoji, however many characters it is put together of.
-const MAX_EMOJI: usize = 64;
-
-/// What a room is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RoomKind {
-    /// Known by its name.
-    Named,
-    /// The conversation of two people.
-    Direct,
-}
-
-/// A room.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Room {
-    pub id: RoomId,
-    /// How clients name it.
-    pub key: String,
-    pub kind: RoomKind,
-    /// The number of its newest message; 0 when there is none.
-    pub last_number: u64,
-    pub created_at: Timestamp,
-}
-
-/// A message (contract, section 7: the first five fields in its spelling).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Message {
-    /// The room, as clients name it.
-    pub room_id: String,
-    /// Who sent it.
-    pub user_id: UserId,
-    /// Their username.
-    pub username: String,
-    /// What it says; empty when it was removed.
-    pub message: String,
-    /// When it was sent, in milliseconds since 1970.
-    pub timestamp: i64,
-    /// Its id.
-    pub id: MessageId,
-    /// Its place in the room: 1, 2, ... in the order that everybody sees.
-    pub number: u64,
-    /// The name that its sender goes by.
-    pub name: String,
-    /// The address of their picture.
-    pub avatar: Link,
-    /// The name that the sender's client gave it, so that sending it again is the same message.
-    #[serde(rename = "client_id")]
-    #[schema(required)]
-    pub client_id: Option<String>,
-    /// The message that it answers.
-    #[schema(required)]
-    pub reply_to: Option<MessageId>,
-    /// Who reacted how.
-    pub reactions: Vec<Reaction>,
-    /// When its text last changed.
-    #[schema(required)]
-    pub edited_at: Option<Timestamp>,
-    /// Whether it was removed; it keeps its place, without its text.
-    pub is_deleted: bool,
-}
-
-/// Those who reacted to a message in the same way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Reaction {
-    /// How.
-    pub emoji: String,
-    /// Who.
-    pub user_ids: Vec<UserId>,
-}
-
-/// A conversation of two, as one of them sees it (contract, section 13).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Conversation {
-    #[serde(skip)]
-    pub room_id: RoomId,
-    /// How clients name it.
-    pub conversation_id: String,
-    /// The number of its newest message.
-    pub last_number: u64,
-    /// With whom.
-    #[serde(skip)]
-    pub partner_id: UserId,
-    /// With whom, to show; null when they are gone.
-    #[schema(required)]
-    pub partner: Option<Person>,
-    /// Messages of theirs that were not read; counted up to a thousand.
-    pub unread_count: u64,
-    /// The newest message.
-    #[schema(required)]
-    pub last_message: Option<Message>,
-    /// When it came.
-    pub last_message_at: Timestamp,
-}
-
-/// A message to send, as a client wrote it.
-#[derive(Clone, Debug, Default)]
-pub struct MessageDraft {
-    pub text: String,
-    pub client_id: Option<String>,
-    pub reply_to: Option<MessageId>,
-    /// A person to whom it is meant: it is refused where they may not be written to.
-    pub target: Option<UserId>,
-}
-
-/// Which part of a room's messages is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Span {
-    /// The newest.
-    Latest,
-    /// Those before this number.
-    Before(u64),
-    /// Those after it.
-    After(u64),
-    /// Those around a message.
-    Around(MessageId),
-}
-
-/// A part of a room's messages, oldest first.
-#[derive(Clone, Debug, Default)]
-pub struct History {
-    pub messages: Vec<Message>,
-    /// Whether there are older ones.
-    pub has_older: bool,
-    /// Whether there are newer ones.
-    pub has_newer: bool,
-}
+/// Characters of why somebody was muted or banned.
+const MAX_REASON_CHARS: usize = 300;
+/// Messages that one command removes because they are too old.
+const EXPIRY_STEP: u32 = 500;
 
 /// The domain's handle.
 #[derive(Clone)]
@@ -180,12 +65,7 @@ pub struct Chat {
 
 /// Adds the domain's commands.
 pub fn register(registry: &mut Registry) {
-    registry.add::<JoinRoom>();
-    registry.add::<SendMessage>();
-    registry.add::<EditMessage>();
-    registry.add::<DeleteMessage>();
-    registry.add::<ReactToMessage>();
-    registry.add::<MarkRead>();
+    commands::register(registry);
 }
 
 impl Chat {
@@ -198,53 +78,187 @@ impl Chat {
         }
     }
 
-    /// Enters a room; one that is not there is made, where that is allowed.
-    pub async fn join(&self, actor: &Actor, key: RoomKey, target: Option<UserId>) -> Result<Room> {
-        let user = actor.user_id;
-        // Most come back to where they have been before, and that needs no write.
-        let known = {
-            let key = key.clone();
-            self.store.read(move |tx| {
-                if let Some(target) = target {
-                    access::check_may_message(tx, user, target)?;
-                }
-                let Some(room) = access::find_readable(tx, user, &key)? else {
-                    return Ok(None);
-                };
-                Ok(sql::is_member(tx, room.id, user)?.then_some(room))
-            })
-        };
-        if let Some(room) = known.await? {
-            return Ok(room);
-        }
-        let command = JoinRoom {
-            id: self.ids.next(),
-            key,
-            user_id: user,
-            may_create: self.opens_rooms,
-            at: self.ids.now(),
-        };
-        self.store.submit_once(command, actor.once.clone()).await
-    }
-
     /// Who is where just now.
     pub fn presence(&self) -> &Presence {
         &self.presence
     }
 
-    /// A room in which somebody may read.
-    pub async fn get(&self, user: UserId, key: RoomKey) -> Result<Room> {
-        self.store
-            .read(move |tx| access::find_readable(tx, user, &key)?.ok_or(Code::RoomNotFound.into()))
-            .await
+    /// Enters a room; one that is not there is made, where that is allowed.
+    pub async fn join(&self, actor: &Actor, key: RoomKey, target: Option<UserId>) -> Result<Room> {
+        // Most come back to where they have been before, and that needs no write.
+        if let Some(room) = self.known(actor.user_id, key.clone(), target).await? {
+            return Ok(room);
+        }
+        let command = JoinRoom {
+            id: self.ids.next(),
+            key,
+            user_id: actor.user_id,
+            may_create: self.may_open(actor),
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Whether somebody may make a room.
+    fn may_open(&self, actor: &Actor) -> bool {
+        self.opens_rooms || actor.is_admin
+    }
+
+    /// Makes a room, with a name or without.
+    ///
+    /// Errors: `invalid_fields`, `forbidden`, `room_exists`, `media_not_found`.
+    pub async fn create_room(
+        &self,
+        actor: &Actor,
+        name: Option<&str>,
+        change: RoomChange,
+    ) -> Result<Room> {
+        if !self.may_open(actor) {
+            return Err(Error::new(Code::Forbidden));
+        }
+        let id: RoomId = self.ids.next();
+        let key = match name {
+            None => RoomKey::Numbered(id),
+            Some(name) => RoomKey::parse(name)?,
+        };
+        if name.is_some() && !matches!(key, RoomKey::Named(_)) {
+            let message = "This name means a conversation.";
+            return Err(Error::invalid_field("name", "invalid_room", message));
+        }
+        let command = CreateRoom {
+            id,
+            key,
+            by: actor.user_id,
+            change: change.check()?,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Changes what a room is.
+    pub async fn update_room(
+        &self,
+        actor: &Actor,
+        key: RoomKey,
+        change: RoomChange,
+    ) -> Result<Room> {
+        let change = change.check()?;
+        if change.is_empty() {
+            return Err(Error::new(Code::NothingToChange));
+        }
+        let command = UpdateRoom {
+            key,
+            by: actor.user_id,
+            as_admin: actor.is_admin,
+            change,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Gives a member another role.
+    pub async fn set_role(
+        &self,
+        actor: &Actor,
+        key: RoomKey,
+        user_id: UserId,
+        role: Role,
+    ) -> Result<()> {
+        let command = SetRole {
+            key,
+            by: actor.user_id,
+            as_admin: actor.is_admin,
+            user_id,
+            role,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Takes somebody out of a room, or leaves it oneself.
+    pub async fn remove_member(&self, actor: &Actor, key: RoomKey, user_id: UserId) -> Result<()> {
+        let command = RemoveMember {
+            key,
+            by: actor.user_id,
+            as_admin: actor.is_admin,
+            user_id,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Invites somebody to a room.
+    pub async fn invite(&self, actor: &Actor, key: RoomKey, user_id: UserId) -> Result<()> {
+        let command = InviteToRoom {
+            key,
+            by: actor.user_id,
+            as_admin: actor.is_admin,
+            user_id,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Takes an invitation back, or declines one's own.
+    pub async fn uninvite(&self, actor: &Actor, key: RoomKey, user_id: UserId) -> Result<()> {
+        let command = WithdrawInvitation {
+            key,
+            by: actor.user_id,
+            as_admin: actor.is_admin,
+            user_id,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Mutes somebody in a room, or bans them from it.
+    pub async fn sanction(&self, actor: &Actor, key: RoomKey, draft: SanctionDraft) -> Result<()> {
+        let now = self.ids.now();
+        if draft.until.is_some_and(|until| until <= now) {
+            let message = "until has passed already.";
+            return Err(Error::invalid_field("until", "out_of_range", message));
+        }
+        let reason = draft
+            .reason
+            .filter(|reason| text::is_visible(reason))
+            .map(|reason| text::body("reason", &reason, 1, MAX_REASON_CHARS))
+            .transpose()
+            .map_err(|fault| Error::invalid_fields(vec![fault]))?;
+        let command = SanctionMember {
+            key,
+            by: actor.user_id,
+            as_admin: actor.is_admin,
+            user_id: draft.user_id,
+            kind: draft.kind,
+            until: draft.until,
+            reason,
+            at: now,
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Takes a mute or a ban back.
+    pub async fn lift(
+        &self,
+        actor: &Actor,
+        key: RoomKey,
+        user_id: UserId,
+        kind: Sanction,
+    ) -> Result<()> {
+        let command = LiftSanction {
+            key,
+            by: actor.user_id,
+            as_admin: actor.is_admin,
+            user_id,
+            kind,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
     }
 
     /// Says something.
     pub async fn send(&self, actor: &Actor, key: RoomKey, draft: MessageDraft) -> Result<Message> {
-        let body = message_text(&draft.text)?;
-        if let Some(client_id) = &draft.client_id {
-            check_client_id(client_id)?;
-        }
+        let body = draft.check()?;
         let command = SendMessage {
             id: self.ids.next(),
             room_id: self.ids.next(),
@@ -254,7 +268,10 @@ impl Chat {
             client_id: draft.client_id,
             reply_to: draft.reply_to,
             target: draft.target,
-            may_create: self.opens_rooms,
+            media: draft.media,
+            linked_post: message::linked_post(&draft.text),
+            post_id: draft.post_id,
+            may_create: self.may_open(actor),
             at: self.ids.now(),
         };
         self.store.submit_once(command, actor.once.clone()).await
@@ -265,13 +282,13 @@ impl Chat {
         let command = EditMessage {
             id,
             by: actor.user_id,
-            body: message_text(text)?,
+            body: message::message_text(text)?,
             at: self.ids.now(),
         };
         self.store.submit_once(command, actor.once.clone()).await
     }
 
-    /// Takes back what one said, or as an admin what anybody did.
+    /// Takes back what one said; who keeps order, what anybody did.
     pub async fn delete(&self, actor: &Actor, id: MessageId) -> Result<Message> {
         let command = DeleteMessage {
             id,
@@ -290,20 +307,23 @@ impl Chat {
         emoji: &str,
         wants: bool,
     ) -> Result<Message> {
-        let is_emoji = text::is_visible(emoji)
-            && emoji.len() <= MAX_EMOJI
-            && !emoji.chars().any(|c| c.is_control() || c.is_whitespace());
-        if !is_emoji {
-            return Err(Error::invalid_field(
-                "emoji",
-                "invalid_emoji",
-                "This is no emoji.",
-            ));
-        }
+        message::check_emoji(emoji)?;
         let command = ReactToMessage {
             id,
             user_id: actor.user_id,
             emoji: emoji.to_owned(),
+            wants,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Pins a message, or takes it down.
+    pub async fn pin(&self, actor: &Actor, id: MessageId, wants: bool) -> Result<Message> {
+        let command = PinMessage {
+            id,
+            by: actor.user_id,
+            as_admin: actor.is_admin,
             wants,
             at: self.ids.now(),
         };
@@ -316,70 +336,140 @@ impl Chat {
             key,
             user_id: actor.user_id,
             number,
+            at: self.ids.now(),
         };
         self.store.submit_once(command, actor.once.clone()).await
     }
 
-    /// A part of what was said in a room. A conversation that has not begun is empty.
-    ///
-    /// Errors: `room_not_found`, `forbidden`, `message_not_found`.
-    pub async fn history(
+    /// Notes that messages have reached somebody's devices, up to this one.
+    pub async fn mark_delivered(
         &self,
-        user: UserId,
+        actor: &Actor,
         key: RoomKey,
-        span: Span,
-        limit: u32,
-    ) -> Result<History> {
-        let limit = limit.clamp(1, MAX_MESSAGES);
-        self.store
-            .read(move |tx| {
-                let Some(room) = access::find_readable(tx, user, &key)? else {
-                    return match key {
-                        RoomKey::Direct(..) => Ok(History::default()),
-                        RoomKey::Named(_) => Err(Error::new(Code::RoomNotFound)),
-                    };
-                };
-                history(tx, &room, span, limit)
-            })
+        number: Option<u64>,
+    ) -> Result<()> {
+        let command = MarkDelivered {
+            key,
+            user_id: actor.user_id,
+            number,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Begins a conversation of two, or finds the one there is.
+    pub async fn start_conversation(&self, actor: &Actor, with: UserId) -> Result<Conversation> {
+        let command = StartConversation {
+            id: self.ids.next(),
+            by: actor.user_id,
+            with,
+            at: self.ids.now(),
+        };
+        let room: Room = self.store.submit_once(command, actor.once.clone()).await?;
+        self.conversation(actor.user_id, RoomKey::parse(&room.key)?)
             .await
     }
 
-    /// The ids of people whom somebody may write to.
-    pub async fn chatable(&self, user: UserId) -> Result<Vec<UserId>> {
-        self.store
-            .read(move |tx| sql::mutuals(tx, user, crate::page::MAX_LIMIT))
+    /// Begins a conversation of a few.
+    ///
+    /// Errors: `invalid_fields`, `cannot_message`, `user_not_found`, `too_many_members`.
+    pub async fn create_group(
+        &self,
+        actor: &Actor,
+        people: Vec<UserId>,
+        title: Option<String>,
+    ) -> Result<Conversation> {
+        check_people(&people)?;
+        let change = RoomChange {
+            title: Some(title),
+            ..RoomChange::default()
+        };
+        let command = CreateGroup {
+            id: self.ids.next(),
+            by: actor.user_id,
+            people,
+            title: change.check()?.title.flatten(),
+            at: self.ids.now(),
+        };
+        let room: Room = self.store.submit_once(command, actor.once.clone()).await?;
+        self.conversation(actor.user_id, RoomKey::Numbered(room.id))
             .await
     }
 
-    /// Somebody's conversations of two, the latest first.
-    pub async fn conversations(&self, user: UserId, page: Page) -> Result<Slice<Conversation>> {
-        self.store
-            .read(move |tx| {
-                let rows = sql::conversations(tx, user, &page)?;
-                let mut slice = page.cut(rows, |one| Cursor {
-                    rank: one.last_message_at.as_millis(),
-                    id: one.room_id.get(),
-                });
-                let ids: Vec<_> = slice.items.iter().map(|one| one.partner_id).collect();
-                let mut partners = users::summaries(tx, &ids)?;
-                let rooms: Vec<_> = slice.items.iter().map(|one| one.room_id).collect();
-                let last = sql::last_messages(tx, &rooms)?;
-                let mut last: HashMap<String, Message> = last
-                    .into_iter()
-                    .map(|message| (message.room_id.clone(), message))
-                    .collect();
-                for one in &mut slice.items {
-                    one.partner = partners.remove(&one.partner_id);
-                    one.last_message = last.remove(&one.conversation_id);
-                }
-                Ok(slice)
-            })
-            .await
+    /// Takes people into a group.
+    pub async fn add_to_group(
+        &self,
+        actor: &Actor,
+        key: RoomKey,
+        people: Vec<UserId>,
+    ) -> Result<Room> {
+        check_people(&people)?;
+        let command = AddToGroup {
+            key,
+            by: actor.user_id,
+            people,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
     }
 
-    /// Messages that somebody has not read, in all conversations of two; counted up to a thousand.
-    pub async fn unread_total(&self, user: UserId) -> Result<u64> {
-        self.store.read(move |tx| sql::unread_total(tx, user)).await
+    /// Accepts a conversation that somebody else began, or declines it.
+    pub async fn answer_request(&self, actor: &Actor, key: RoomKey, accepts: bool) -> Result<()> {
+        let command = AnswerRequest {
+            key,
+            user_id: actor.user_id,
+            accepts,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Takes a conversation out of one's list, with all that was said so far.
+    pub async fn clear_conversation(&self, actor: &Actor, key: RoomKey) -> Result<()> {
+        let command = ClearConversation {
+            key,
+            user_id: actor.user_id,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Sets who may write to somebody.
+    pub async fn set_who_may_message(&self, actor: &Actor, who: WhoMayMessage) -> Result<()> {
+        let command = SetChatSettings {
+            user_id: actor.user_id,
+            who_may_message: who,
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Removes the messages that are older than their rooms keep them; some at a time.
+    pub async fn expire(&self) -> Result<()> {
+        let at = self.ids.now();
+        let mut after = None;
+        loop {
+            let step = ExpireMessages {
+                after,
+                at,
+                limit: EXPIRY_STEP,
+            };
+            let done = self.store.submit(step).await?;
+            if !done.has_more {
+                return Ok(());
+            }
+            after = done.next;
+        }
+    }
+}
+
+fn check_people(people: &[UserId]) -> Result<()> {
+    match people.len() {
+        0 => {
+            let message = "Name somebody to talk to.";
+            Err(Error::invalid_field("userIds", "required", message))
+        }
+        count if count > MAX_GROUP as usize => Err(Error::new(Code::TooManyMembers)),
+        _ => Ok(()),
     }
 }
 
@@ -387,88 +477,13 @@ impl Chat {
 pub fn rewrite_links(name: &str, payload: &str) -> Option<String> {
     match name {
         "new_message" | "message_edited" => rewrite::<Message>(payload),
-        "new_message_notification" => rewrite::<commands::Notice>(payload),
+        "new_message_notification" => rewrite::<Notice>(payload),
+        "room_updated" => rewrite::<Room>(payload),
         _ => None,
     }
 }
 
-fn rewrite<T: Serialize + serde::de::DeserializeOwned>(payload: &str) -> Option<String> {
+fn rewrite<T: Serialize + DeserializeOwned>(payload: &str) -> Option<String> {
     let value: T = serde_json::from_str(payload).ok()?;
     serde_json::to_string(&value).ok()
-}
-
-fn history(tx: &crate::store::ReadTx<'_>, room: &Room, span: Span, limit: u32) -> Result<History> {
-    let older = |before, limit| -> Result<(Vec<Message>, bool)> {
-        let mut messages = sql::messages_before(tx, room.id, before, limit + 1)?;
-        let has_more = messages.len() > limit as usize;
-        messages.truncate(limit as usize);
-        messages.reverse();
-        Ok((messages, has_more))
-    };
-    let newer = |after, limit| -> Result<(Vec<Message>, bool)> {
-        let mut messages = sql::messages_after(tx, room.id, after, limit + 1)?;
-        let has_more = messages.len() > limit as usize;
-        messages.truncate(limit as usize);
-        Ok((messages, has_more))
-    };
-    Ok(match span {
-        Span::Latest => {
-            let (messages, has_older) = older(u64::MAX, limit)?;
-            History {
-                messages,
-                has_older,
-                has_newer: false,
-            }
-        }
-        Span::Before(number) => {
-            let (messages, has_older) = older(number, limit)?;
-            History {
-                messages,
-                has_older,
-                has_newer: number <= room.last_number,
-            }
-        }
-        Span::After(number) => {
-            let (messages, has_newer) = newer(number, limit)?;
-            History {
-                messages,
-                has_older: number > 0,
-                has_newer,
-            }
-        }
-        Span::Around(id) => {
-            let number = sql::number_of(tx, room.id, id)?.ok_or(Code::MessageNotFound)?;
-            let (mut messages, has_older) = older(number, limit / 2)?;
-            let (rest, has_newer) = newer(number - 1, limit - limit / 2)?;
-            messages.extend(rest);
-            History {
-                messages,
-                has_older,
-                has_newer,
-            }
-        }
-    })
-}
-
-/// What a message may say.
-fn message_text(raw: &str) -> Result<String> {
-    if !text::is_visible(raw) {
-        return Err(Error::new(Code::EmptyMessage));
-    }
-    text::body("message", raw, 1, MAX_MESSAGE_CHARS)
-        .map_err(|error: FieldError| Error::invalid_fields(vec![error]))
-}
-
-fn check_client_id(raw: &str) -> Result<()> {
-    let is_plain =
-        !raw.is_empty() && raw.len() <= MAX_CLIENT_ID && raw.bytes().all(|b| b.is_ascii_graphic());
-    if is_plain {
-        Ok(())
-    } else {
-        Err(Error::invalid_field(
-            "client_id",
-            "invalid_client_id",
-            format!("client_id has 1 to {MAX_CLIENT_ID} printable ASCII characters."),
-        ))
-    }
 }

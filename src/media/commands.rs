@@ -76,7 +76,10 @@ pub fn attach(
         let found = sql::find_stub(tx, *id)?
             .filter(|stub| stub.owner_id == owner && stub.holder == Holder::Nobody)
             .ok_or(Code::MediaNotFound)?;
-        let is_portrait = matches!(holder, Holder::Avatar(_) | Holder::Banner(_));
+        let is_portrait = matches!(
+            holder,
+            Holder::Avatar(_) | Holder::Banner(_) | Holder::Room(_)
+        );
         if is_portrait && found.kind != Kind::Image {
             return Err(Error::new(Code::UnsupportedFile));
         }

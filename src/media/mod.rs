@@ -296,6 +296,10 @@ pub enum Holder {
     Avatar(i64),
     /// A person, as the wide picture above their profile.
     Banner(i64),
+    /// A message, by its id.
+    Message(i64),
+    /// A room, as its picture.
+    Room(i64),
 }
 
 impl Holder {
@@ -305,6 +309,8 @@ impl Holder {
             Self::Post(id) => (1, Some(id)),
             Self::Avatar(id) => (2, Some(id)),
             Self::Banner(id) => (3, Some(id)),
+            Self::Message(id) => (4, Some(id)),
+            Self::Room(id) => (5, Some(id)),
         }
     }
 
@@ -313,6 +319,8 @@ impl Holder {
             (1, Some(id)) => Self::Post(id),
             (2, Some(id)) => Self::Avatar(id),
             (3, Some(id)) => Self::Banner(id),
+            (4, Some(id)) => Self::Message(id),
+            (5, Some(id)) => Self::Room(id),
             _ => Self::Nobody,
         }
     }

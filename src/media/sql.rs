@@ -57,15 +57,25 @@ fn failure(row: &Row<'_>) -> rusqlite::Result<Option<Code>> {
 
 /// What these posts have: with the post's id, each post's in its order.
 pub fn of_posts(tx: &ReadTx<'_>, posts: &[i64]) -> Result<Vec<(i64, MediaItem)>> {
-    let ids = serde_json::to_string(posts).map_err(Error::internal)?;
+    held_by_all(tx, Holder::Post(0), posts)
+}
+
+/// What these messages have: with the message's id, each message's in its order.
+pub fn of_messages(tx: &ReadTx<'_>, messages: &[i64]) -> Result<Vec<(i64, MediaItem)>> {
+    held_by_all(tx, Holder::Message(0), messages)
+}
+
+/// What holders of one kind have, by their ids.
+fn held_by_all(tx: &ReadTx<'_>, kind: Holder, ids: &[i64]) -> Result<Vec<(i64, MediaItem)>> {
+    let ids = serde_json::to_string(ids).map_err(Error::internal)?;
     let mut rows = tx.all(
         "SELECT m.id, m.holder_id, m.kind, m.width, m.height, m.duration_ms, m.is_animated, m.thumbhash, m.color,
                 m.alt, m.focus_x, m.focus_y, m.is_sensitive, m.is_public, m.size_bytes, m.created_at, m.position,
                 b.conversion, b.failure
          FROM json_each(:ids) AS wanted
-         JOIN media AS m ON m.holder = 1 AND m.holder_id = wanted.value
+         JOIN media AS m ON m.holder = :holder AND m.holder_id = wanted.value
          JOIN blobs AS b ON b.hash = m.hash",
-        named_params! { ":ids": ids },
+        named_params! { ":ids": ids, ":holder": kind.columns().0 },
         |row| {
             let position: i64 = row.get("position")?;
             Ok((position, (row.get("holder_id")?, item(row)?)))

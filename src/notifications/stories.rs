@@ -184,7 +184,8 @@ pub(super) fn effect(event: Event, at: Timestamp) -> Effect {
         | Event::SessionEnded { .. }
         | Event::SessionsEnded { .. }
         | Event::MediaChanged { .. }
-        | Event::Live(_) => Effect::None,
+        | Event::Live(_)
+        | Event::RoomLeft { .. } => Effect::None,
     }
 }
 

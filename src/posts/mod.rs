@@ -217,6 +217,22 @@ impl Posts {
         self.store.read(move |tx| get_visible(tx, viewer, id)).await
     }
 
+    /// Those of these posts that the viewer may see, in the order of the ids; for who shows many at once.
+    pub async fn get_many(&self, viewer: UserId, ids: Vec<PostId>) -> Result<Vec<Post>> {
+        self.store
+            .read(move |tx| {
+                let mut posts = Vec::new();
+                for post in sql::find_many(tx, viewer, &ids)? {
+                    if post.visibility.allows_viewer(tx, viewer, post.author_id)? {
+                        posts.push(post);
+                    }
+                }
+                posts.sort_by_key(|post| ids.iter().position(|id| *id == post.id));
+                Ok(posts)
+            })
+            .await
+    }
+
     /// Changes one's own post; the text before is kept.
     pub async fn update(&self, actor: &Actor, id: PostId, edit: PostEdit) -> Result<Post> {
         let mut wrong = Vec::new();
@@ -330,6 +346,14 @@ fn get_visible(tx: &ReadTx<'_>, viewer: UserId, id: PostId) -> Result<Post> {
         Ok(post)
     } else {
         Err(Error::new(Code::PostNotFound))
+    }
+}
+
+/// Whether somebody may see a post; one that is removed is seen by nobody.
+pub fn is_visible(tx: &ReadTx<'_>, viewer: UserId, id: PostId) -> Result<bool> {
+    match sql::find_stub(tx, id)? {
+        Some(stub) => stub.visibility.allows_viewer(tx, viewer, stub.author_id),
+        None => Ok(false),
     }
 }
 

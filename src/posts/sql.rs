@@ -122,6 +122,21 @@ pub(super) fn find(tx: &ReadTx<'_>, viewer: UserId, id: PostId) -> Result<Option
     Ok(with_media(tx, row.into_iter().collect())?.pop())
 }
 
+/// Those of these posts that are not removed, whoever may see them.
+pub(super) fn find_many(tx: &ReadTx<'_>, viewer: UserId, ids: &[PostId]) -> Result<Vec<Post>> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let ids = serde_json::to_string(&ids).map_err(Error::internal)?;
+    let rows = tx.all(
+        &format!(
+            "{POST}
+             WHERE p.id IN (SELECT value FROM json_each(:ids)) AND p.is_deleted = 0"
+        ),
+        named_params! { ":ids": ids, ":viewer": viewer },
+        post,
+    )?;
+    with_media(tx, rows)
+}
+
 /// Somebody's posts of these visibilities, newest first.
 pub(super) fn by_author(
     tx: &ReadTx<'_>,

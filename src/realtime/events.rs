@@ -12,7 +12,7 @@ use super::packet::Event;
 use super::people::Guest;
 use crate::chat::{Message, MessageDraft, RoomKey, Span};
 use crate::error::{Code, Error, Result};
-use crate::id::{MessageId, UserId};
+use crate::id::{MediaId, MessageId, PostId, UserId};
 
 /// Messages that come with joining a room, as in the original.
 const ON_JOINING: u32 = 50;
@@ -54,11 +54,16 @@ enum LastSeen {
 struct Send {
     #[serde(flatten)]
     place: Where,
-    #[serde(alias = "content")]
+    #[serde(default, alias = "content")]
     message: String,
-    #[serde(rename = "client_id", alias = "clientId", alias = "tempId")]
+    #[serde(rename = "client_id", alias = "clientId")]
     client_id: Option<String>,
+    /// The name that the contract's conversations give it: it comes back in `message_sent`.
+    temp_id: Option<String>,
     reply_to: Option<MessageId>,
+    #[serde(default)]
+    media_ids: Vec<MediaId>,
+    post_id: Option<PostId>,
 }
 
 #[derive(Deserialize)]
@@ -276,12 +281,18 @@ async fn send(shared: &Shared, guest: &Arc<Guest>, send: Send) -> Result<String>
     let key = RoomKey::parse(&send.place.room_id)?;
     let draft = MessageDraft {
         text: send.message,
-        client_id: send.client_id,
+        client_id: send.client_id.or_else(|| send.temp_id.clone()),
         reply_to: send.reply_to,
         target: send.place.target_user_id,
+        media: send.media_ids,
+        post_id: send.post_id,
     };
     let message = shared.chat.send(guest.actor(), key, draft).await?;
     shared.end_typing_in(guest, &message.room_id);
+    if let Some(temp_id) = send.temp_id {
+        let sent = json!({ "tempId": temp_id, "message": message });
+        guest.tell("message_sent", &sent.to_string());
+    }
     to_json(&message)
 }
 

@@ -161,7 +161,8 @@ impl Hub {
         self.vacate(guest, room).map(|(change, _)| change)
     }
 
-    fn vacate(&self, guest: &Guest, room: RoomId) -> Option<(Change, String)> {
+    /// Takes a connection out of a room: what that changed, and the room's name; none when it was not in it.
+    pub(super) fn vacate(&self, guest: &Guest, room: RoomId) -> Option<(Change, String)> {
         let place = self.place(room)?;
         let mut seats = place.lock();
         seats.seats.remove(&guest.number())?;
@@ -205,6 +206,11 @@ impl Hub {
                 .filter(|guest| !self.is_in(guest, room_id))
                 .filter(|guest| guest.show(&mut shown) == Err(SendError::Full))
                 .collect(),
+            Audience::Person(user_id) => self
+                .guests_of(user_id)
+                .into_iter()
+                .filter(|guest| guest.show(&mut shown) == Err(SendError::Full))
+                .collect(),
         };
         give_up(&slow);
     }
@@ -217,7 +223,7 @@ impl Hub {
         }
     }
 
-    fn guests_of(&self, user: UserId) -> Vec<Arc<Guest>> {
+    pub(super) fn guests_of(&self, user: UserId) -> Vec<Arc<Guest>> {
         let people = self.people.read().unwrap_or_else(PoisonError::into_inner);
         people.get(&user).cloned().unwrap_or_default()
     }

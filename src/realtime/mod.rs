@@ -101,6 +101,11 @@ enum Committed {
         user_id: UserId,
         kept: Option<SessionId>,
     },
+    RoomLeft {
+        room_id: RoomId,
+        user_id: UserId,
+        reason: String,
+    },
 }
 
 impl Realtime {
@@ -187,6 +192,15 @@ impl Committed {
                 user_id: *user_id,
                 kept: *kept,
             }),
+            Event::RoomLeft {
+                room_id,
+                user_id,
+                reason,
+            } => Some(Self::RoomLeft {
+                room_id: *room_id,
+                user_id: *user_id,
+                reason: reason.clone(),
+            }),
             Event::UserStatusChanged { user_id, status } if *status != UserStatus::Active => {
                 Some(Self::SessionsEnded {
                     user_id: *user_id,
@@ -231,6 +245,11 @@ impl Shared {
                         self.show_out(&guest);
                     }
                 }
+                Some(Committed::RoomLeft {
+                    room_id,
+                    user_id,
+                    reason,
+                }) => self.see_out(user_id, room_id, &reason),
             }
             self.shown.notify_waiters();
             // One node serves others as well.
@@ -274,6 +293,22 @@ impl Shared {
     fn show_out(&self, guest: &Arc<people::Guest>) {
         guest.show_out(Code::Unauthenticated);
         self.gone(guest);
+    }
+
+    /// Somebody may look at a room no more: their connections are told, and do not.
+    fn see_out(&self, user: UserId, room: RoomId, reason: &str) {
+        for guest in self.hub.guests_of(user) {
+            let Some((change, key)) = self.hub.vacate(&guest, room) else {
+                continue;
+            };
+            guest.drop_room(room);
+            self.end_typing(&guest, room);
+            let payload = json!({ "roomId": key, "reason": reason });
+            guest.tell("room_left", &payload.to_string());
+            if change == hub::Change::Person {
+                self.tell_presence("user_left", &guest, room, &key);
+            }
+        }
     }
 
     /// A connection is gone: so is its person from the rooms, if they have no other there.

@@ -53,7 +53,7 @@ impl Slot {
     }
 
     /// Where the picture is, as the row has it.
-    fn path(self, media: MediaId) -> String {
+    pub fn path(self, media: MediaId) -> String {
         match self {
             Self::Avatar => format!("/media/{media}/avatar-400"),
             Self::Banner => format!("/media/{media}/banner-1500"),

@@ -29,6 +29,8 @@ enum Id {
     Picture,
     /// A conversation of the owner's with somebody else.
     Conversation,
+    /// A room that only its members know of, which the owner made.
+    HiddenRoom,
     /// A message of the owner's there.
     Message,
 }
@@ -136,6 +138,258 @@ const ROWS: &[Row] = &[
         "/api/v1/chat/messages/{messageId}/reactions",
         Id::Message,
         EMOJI,
+        [401, 404, 200, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/conversations/{roomId}",
+        Id::Conversation,
+        "",
+        [401, 403, 200, 403],
+    ),
+    (
+        "DELETE",
+        "/api/v1/chat/conversations/{roomId}",
+        Id::Conversation,
+        "",
+        [401, 403, 200, 403],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/conversations/{roomId}/messages",
+        Id::Conversation,
+        "",
+        [401, 403, 200, 403],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/conversations/{roomId}/messages",
+        Id::Conversation,
+        r#"{"message": "Hello"}"#,
+        [401, 403, 200, 403],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/conversations/{roomId}/media",
+        Id::Conversation,
+        "",
+        [401, 403, 200, 403],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/conversations/{roomId}/delivered",
+        Id::Conversation,
+        "{}",
+        [401, 403, 200, 403],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/conversations/{roomId}/accept",
+        Id::Conversation,
+        "",
+        [401, 403, 200, 403],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/conversations/{roomId}/decline",
+        Id::Conversation,
+        "",
+        [401, 403, 200, 403],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/settings",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/chat/settings",
+        Id::None,
+        r#"{"whoMayMessage": "mutuals"}"#,
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/conversations",
+        Id::None,
+        r#"{"userIds": ["1"]}"#,
+        [401, 404, 404, 404],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/conversations/start",
+        Id::None,
+        r#"{"targetUserId": "1"}"#,
+        [401, 404, 404, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/rooms",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/rooms",
+        Id::None,
+        r#"{"title": "Gardeners"}"#,
+        [401, 201, 201, 201],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/rooms/directory",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/invitations",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/rooms/{roomId}",
+        Id::HiddenRoom,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "PATCH",
+        "/api/v1/chat/rooms/{roomId}",
+        Id::HiddenRoom,
+        r#"{"topic": "Roses"}"#,
+        [401, 404, 200, 404],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/rooms/{roomId}/join",
+        Id::HiddenRoom,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/rooms/{roomId}/members",
+        Id::HiddenRoom,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/rooms/{roomId}/members",
+        Id::HiddenRoom,
+        r#"{"userIds": ["1"]}"#,
+        [401, 404, 403, 404],
+    ),
+    (
+        "PATCH",
+        "/api/v1/chat/rooms/{roomId}/members/{userId}",
+        Id::HiddenRoom,
+        r#"{"role": "owner"}"#,
+        [401, 404, 200, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/chat/rooms/{roomId}/members/{userId}",
+        Id::HiddenRoom,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/rooms/{roomId}/invitations",
+        Id::HiddenRoom,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "POST",
+        "/api/v1/chat/rooms/{roomId}/invitations",
+        Id::HiddenRoom,
+        r#"{"userId": "1"}"#,
+        [401, 404, 404, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/chat/rooms/{roomId}/invitations/{userId}",
+        Id::HiddenRoom,
+        "",
+        [401, 404, 404, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/rooms/{roomId}/sanctions",
+        Id::HiddenRoom,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "PUT",
+        "/api/v1/chat/rooms/{roomId}/mutes/{userId}",
+        Id::HiddenRoom,
+        "{}",
+        [401, 404, 403, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/chat/rooms/{roomId}/mutes/{userId}",
+        Id::HiddenRoom,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "PUT",
+        "/api/v1/chat/rooms/{roomId}/bans/{userId}",
+        Id::HiddenRoom,
+        "{}",
+        [401, 404, 403, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/chat/rooms/{roomId}/bans/{userId}",
+        Id::HiddenRoom,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/rooms/{roomId}/pins",
+        Id::HiddenRoom,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/messages/{messageId}",
+        Id::Message,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/chat/messages/{messageId}/edits",
+        Id::Message,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "PUT",
+        "/api/v1/chat/messages/{messageId}/pin",
+        Id::Message,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/chat/messages/{messageId}/pin",
+        Id::Message,
+        "",
         [401, 404, 200, 404],
     ),
     // Pictures.
@@ -789,6 +1043,11 @@ impl World {
             }
             Id::Conversation => self.converse(owner).await.0,
             Id::Message => self.converse(owner).await.1,
+            Id::HiddenRoom => {
+                let body = serde_json::json!({ "visibility": "hidden" });
+                let made = owner.post("/api/v1/chat/rooms", body).await.expect(201);
+                made["room"]["roomId"].as_str().unwrap().to_owned()
+            }
             Id::Notification => {
                 owner.write("Hello").await;
                 self.server.settle().await;
@@ -819,7 +1078,7 @@ impl World {
         let (method, path, id, body, _) = *row;
         self.made += 1;
         let made_for = match id {
-            Id::Conversation => "{roomId}",
+            Id::Conversation | Id::HiddenRoom => "{roomId}",
             Id::Message => "{messageId}",
             _ => "{id}",
         };

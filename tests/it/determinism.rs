@@ -21,7 +21,7 @@ const STEPS: std::ops::Range<usize> = 1_000..2_000;
 const WORLDS: std::ops::Range<usize> = 3..20;
 
 /// What commands should have been refused with, too.
-const REFUSALS: [Code; 13] = [
+const REFUSALS: [Code; 19] = [
     Code::UsernameTaken,
     Code::EmailTaken,
     Code::InvalidCredentials,
@@ -35,6 +35,12 @@ const REFUSALS: [Code; 13] = [
     Code::RoomNotFound,
     Code::MessageNotFound,
     Code::CannotMessage,
+    Code::InvitationNeeded,
+    Code::BannedFromRoom,
+    Code::MutedInRoom,
+    Code::RoomReadOnly,
+    Code::SlowMode,
+    Code::LastOwner,
 ];
 
 /// What became of the commands in all cases.
@@ -163,7 +169,9 @@ impl Seen {
             match outcome {
                 Ok(_) if command.once.is_some() => self.succeeded_once.insert(command.name),
                 Ok(_) => self.succeeded.insert(command.name),
-                Err((Code::Internal, ..)) => panic!("the command failed by itself: {text}"),
+                Err((Code::Internal, message, _)) => {
+                    panic!("the command failed by itself: {message}: {text}")
+                }
                 Err((code, ..)) => self.refusals.insert(code.as_str()),
             };
         }

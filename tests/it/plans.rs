@@ -53,6 +53,11 @@ const PARTS: &[(&str, &[&str])] = &[
            WHERE author_id = :author AND is_deleted = 0 AND visibility = 1 AND id < :below"],
     ),
     ("which", &["b.conversion = 1", "b.is_as_it_came = 1"]),
+    (
+        "ROOM",
+        &["r.id, r.key, r.kind, r.title, r.topic, r.avatar, r.visibility, r.slow_mode_s, r.is_read_only,
+           r.retention_days, r.member_count, r.last_number, r.created_at AS made_at"],
+    ),
     // A number in the text itself: `replace` puts it there.
     ("{}", &["1"]),
 ];
@@ -63,6 +68,16 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "LIMIT 1000)",
         "SCAN (subquery-1)",
         "what is counted was found by an index, and is a thousand at most",
+    ),
+    (
+        "FROM room_invitations WHERE room_id = :room LIMIT :limit",
+        "SCAN (subquery-1)",
+        "what is counted was found by an index, and is a thousand at most",
+    ),
+    (
+        "FROM messages WHERE room_id = :room ORDER BY number LIMIT :limit",
+        "SCAN (subquery-1)",
+        "the oldest of a room, found by an index: as many as one command removes",
     ),
     (
         "AND score < :rank ORDER BY score DESC",

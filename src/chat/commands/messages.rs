@@ -1,0 +1,510 @@
+//! What is said, changed, taken back.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::access::{self, Place};
+use super::super::{MAX_GROUP, Message, Role, Room, RoomKey, RoomKind, sql};
+use super::{announce, enter, show};
+use crate::clock::Timestamp;
+use crate::error::{Code, Error, Result};
+use crate::event::Audience;
+use crate::id::{MediaId, MessageId, PostId, RoomId, UserId};
+use crate::media::{self, Holder};
+use crate::store::{Command, ReadTx, WriteTx};
+use crate::{posts, text, users};
+
+/// Different emoji that one person may leave on one message.
+const MAX_REACTIONS: u32 = 20;
+/// Messages that may be pinned in a room.
+const MAX_PINS: u32 = 50;
+/// What stands in `request` of who has declined a conversation.
+const DECLINED: u8 = 2;
+
+/// Says something in a room.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SendMessage {
+    pub id: MessageId,
+    /// The room's id, if there is none yet.
+    pub room_id: RoomId,
+    pub key: RoomKey,
+    pub sender_id: UserId,
+    /// Valid; empty only beside something else.
+    pub body: String,
+    pub client_id: Option<String>,
+    pub reply_to: Option<MessageId>,
+    pub target: Option<UserId>,
+    /// Uploads of the sender's.
+    pub media: Vec<MediaId>,
+    /// A post to point to.
+    pub post_id: Option<PostId>,
+    /// A post whose address stands in the text: pointed to if the sender may see it.
+    pub linked_post: Option<PostId>,
+    pub may_create: bool,
+    pub at: Timestamp,
+}
+
+impl Command for SendMessage {
+    const NAME: &'static str = "chat.send_message";
+    type Output = Message;
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<Message> {
+        let sender = self.sender_id;
+        let place = enter(
+            tx,
+            &self.key,
+            sender,
+            self.room_id,
+            self.may_create,
+            self.at,
+        )?;
+        let room = &place.room;
+        if let Some(client_id) = &self.client_id
+            && let Some(known) = sql::find_by_client_id(tx, sender, room.id, client_id)?
+        {
+            return sql::find_message(tx, known)?.ok_or(Code::MessageNotFound.into());
+        }
+        place.check_may_write(self.at)?;
+        if let Some(target) = self.target {
+            access::check_may_message(tx, sender, target)?;
+        }
+        if let Some(partner) = self.key.partner(sender) {
+            write_to(tx, room, sender, partner)?;
+        } else if place.role.is_none() {
+            // Who says something has come in.
+            sql::add_member(tx, room.id, sender, Role::Member, self.at)?;
+        }
+        if let Some(answered) = self.reply_to {
+            sql::find_stub(tx, answered)?
+                .filter(|stub| stub.room_id == room.id && !stub.is_deleted)
+                .filter(|stub| stub.number > place.cleared_number)
+                .ok_or(Code::MessageNotFound)?;
+        }
+        let new = sql::NewMessage {
+            id: self.id,
+            room_id: room.id,
+            number: sql::next_number(tx, room.id)?,
+            sender_id: sender,
+            body: &self.body,
+            has_media: !self.media.is_empty(),
+            post_id: self.pointed_post(tx)?,
+            reply_to: self.reply_to,
+            client_id: self.client_id.as_deref(),
+            at: self.at,
+        };
+        sql::insert_message(tx, &new)?;
+        media::attach(
+            tx,
+            sender,
+            &self.media,
+            Holder::Message(self.id.get()),
+            false,
+        )?;
+        let mentioned = mentioned(tx, &place, &self.body)?;
+        if !mentioned.is_empty() {
+            sql::put_mentions(tx, self.id, &mentioned)?;
+        }
+        if room.kind != RoomKind::Named {
+            sql::touch_members(tx, room.id, self.at)?;
+        }
+        // Who says something has seen what was there.
+        sql::put_sent(tx, room.id, sender, new.number, self.at)?;
+        let message = find(tx, self.id)?;
+        announce(tx, room.id, "new_message", Some(new.number), &message)?;
+        self.tell_others(tx, room, &message, &mentioned)?;
+        Ok(message)
+    }
+}
+
+impl SendMessage {
+    /// The post that it points to. Errors: `post_not_found` for what the sender may not see.
+    fn pointed_post(&self, tx: &WriteTx<'_>) -> Result<Option<PostId>> {
+        if let Some(post) = self.post_id {
+            return if posts::is_visible(tx, self.sender_id, post)? {
+                Ok(Some(post))
+            } else {
+                Err(Error::new(Code::PostNotFound))
+            };
+        }
+        match self.linked_post {
+            Some(post) if posts::is_visible(tx, self.sender_id, post)? => Ok(Some(post)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Tells those whom it concerns and who do not look: everybody in a conversation, those who are named in a room.
+    fn tell_others(
+        &self,
+        tx: &WriteTx<'_>,
+        room: &Room,
+        message: &Message,
+        mentioned: &[UserId],
+    ) -> Result<()> {
+        let people = match room.kind {
+            RoomKind::Named => mentioned.to_vec(),
+            RoomKind::Direct => self.key.partner(self.sender_id).into_iter().collect(),
+            RoomKind::Group => sql::member_ids(tx, room.id, MAX_GROUP)?,
+        };
+        for user_id in people.into_iter().filter(|id| *id != self.sender_id) {
+            let attitude = sql::find_attitude(tx, room.id, user_id)?.unwrap_or_default();
+            if attitude.request == DECLINED {
+                continue;
+            }
+            let notice = Notice {
+                conversation_id: room.key.clone(),
+                message: message.clone(),
+                unread_count: sql::unread_in(tx, room.id, user_id)?,
+                is_request: attitude.request == 1,
+                mentions_you: mentioned.contains(&user_id),
+            };
+            let audience = Audience::PersonOutside {
+                user_id,
+                room_id: room.id,
+            };
+            show(tx, audience, "new_message_notification", None, &notice)?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells somebody of a message in a conversation that they do not look at (contract, section 13).
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::chat) struct Notice {
+    conversation_id: String,
+    message: Message,
+    unread_count: u64,
+    is_request: bool,
+    mentions_you: bool,
+}
+
+/// Whether one of two may write to the other, and what that makes of their conversation: who writes lets the other answer,
+/// and accepts it; to who does not follow the writer it is a request.
+///
+/// Errors: `cannot_message`.
+fn write_to(tx: &WriteTx<'_>, room: &Room, sender: UserId, partner: UserId) -> Result<()> {
+    let stands = access::acquaintance(tx, sender, partner)?;
+    let mine = sql::find_attitude(tx, room.id, sender)?.unwrap_or_default();
+    let theirs = sql::find_attitude(tx, room.id, partner)?.unwrap_or_default();
+    if theirs.request == DECLINED || !(stands.is_welcome || theirs.lets_in) {
+        return Err(Error::new(Code::CannotMessage));
+    }
+    let mine_now = sql::Attitude {
+        request: 0,
+        lets_in: mine.lets_in || !stands.is_welcome_back,
+    };
+    // What they have said something in is no request to them any more.
+    let is_accepted = stands.is_followed || theirs.lets_in || has_written(tx, room, partner)?;
+    let theirs_now = sql::Attitude {
+        request: u8::from(!is_accepted),
+        ..theirs
+    };
+    for (user, before, now) in [(sender, mine, mine_now), (partner, theirs, theirs_now)] {
+        if before != now {
+            sql::set_attitude(tx, room.id, user, now)?;
+        }
+    }
+    Ok(())
+}
+
+fn has_written(tx: &ReadTx<'_>, room: &Room, user: UserId) -> Result<bool> {
+    Ok(room.last_number > 0 && sql::has_written(tx, room.id, user)?)
+}
+
+/// The members of a room who are named in a text; the sender need not be told.
+fn mentioned(tx: &ReadTx<'_>, place: &Place, body: &str) -> Result<Vec<UserId>> {
+    let keys = text::mentions(body);
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let people = users::sql::ids_by_username_keys(tx, &keys)?;
+    sql::members_among(tx, place.room.id, &people)
+}
+
+/// Changes the text of a message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EditMessage {
+    pub id: MessageId,
+    pub by: UserId,
+    /// Valid.
+    pub body: String,
+    pub at: Timestamp,
+}
+
+impl Command for EditMessage {
+    const NAME: &'static str = "chat.edit_message";
+    type Output = Message;
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<Message> {
+        let (stub, place) = readable(tx, self.id, self.by, self.at)?;
+        if stub.sender_id != self.by {
+            return Err(Error::new(Code::Forbidden));
+        }
+        place.check_may_take_part()?;
+        if self.body.is_empty() && !stub.has_media && !stub.has_post {
+            return Err(Error::new(Code::EmptyMessage));
+        }
+        if stub.body != self.body {
+            sql::edit_message(tx, self.id, &stub.body, &self.body, self.at)?;
+            sql::put_mentions(tx, self.id, &mentioned(tx, &place, &self.body)?)?;
+            let message = find(tx, self.id)?;
+            announce(tx, stub.room_id, "message_edited", None, &message)?;
+        }
+        find(tx, self.id)
+    }
+}
+
+/// Takes a message back, for all. It keeps its place.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeleteMessage {
+    pub id: MessageId,
+    pub by: UserId,
+    pub as_admin: bool,
+    pub at: Timestamp,
+}
+
+/// Tells of a message that was taken back.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Deleted<'a> {
+    message_id: MessageId,
+    room_id: &'a str,
+    conversation_id: &'a str,
+    number: u64,
+}
+
+impl Command for DeleteMessage {
+    const NAME: &'static str = "chat.delete_message";
+    type Output = Message;
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<Message> {
+        let (stub, place) = readable(tx, self.id, self.by, self.at)?;
+        let is_keeper = place.room.kind == RoomKind::Named
+            && place.rank(self.as_admin) >= Some(Role::Moderator);
+        if stub.sender_id != self.by && !is_keeper && !self.as_admin {
+            return Err(Error::new(Code::Forbidden));
+        }
+        if stub.has_media {
+            media::release(tx, Holder::Message(self.id.get()), self.at)?;
+        }
+        sql::delete_message(tx, self.id, self.at)?;
+        let message = find(tx, self.id)?;
+        let deleted = Deleted {
+            message_id: message.id,
+            room_id: &message.room_id,
+            conversation_id: &message.room_id,
+            number: message.number,
+        };
+        announce(tx, stub.room_id, "message_deleted", None, &deleted)?;
+        Ok(message)
+    }
+}
+
+/// Leaves an emoji on a message, or takes it away; again changes nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReactToMessage {
+    pub id: MessageId,
+    pub user_id: UserId,
+    /// Valid.
+    pub emoji: String,
+    pub wants: bool,
+    pub at: Timestamp,
+}
+
+/// Tells of a reaction (contract, section 13).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reacted<'a> {
+    message_id: MessageId,
+    room_id: &'a str,
+    user_id: UserId,
+    emoji: &'a str,
+    reactions: &'a [super::super::Reaction],
+}
+
+impl Command for ReactToMessage {
+    const NAME: &'static str = "chat.react";
+    type Output = Message;
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<Message> {
+        let (stub, place) = readable(tx, self.id, self.user_id, self.at)?;
+        place.check_may_take_part()?;
+        let changed = if self.wants {
+            let has = sql::reaction_count(tx, self.id, self.user_id)?;
+            let added = sql::add_reaction(tx, self.id, self.user_id, &self.emoji, self.at)?;
+            if added && has >= MAX_REACTIONS {
+                return Err(Error::new(Code::TooManyReactions));
+            }
+            added
+        } else {
+            sql::remove_reaction(tx, self.id, self.user_id, &self.emoji)?
+        };
+        let message = find(tx, self.id)?;
+        if changed {
+            let reacted = Reacted {
+                message_id: message.id,
+                room_id: &message.room_id,
+                user_id: self.user_id,
+                emoji: &self.emoji,
+                reactions: &message.reactions,
+            };
+            let name = if self.wants {
+                "reaction_added"
+            } else {
+                "reaction_removed"
+            };
+            announce(tx, stub.room_id, name, None, &reacted)?;
+        }
+        Ok(message)
+    }
+}
+
+/// Notes how far somebody has read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MarkRead {
+    pub key: RoomKey,
+    pub user_id: UserId,
+    /// The number of the last message; all that there are without one.
+    pub number: Option<u64>,
+    pub at: Timestamp,
+}
+
+/// Tells how far somebody has read (contract, section 13).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Read<'a> {
+    conversation_id: &'a str,
+    room_id: &'a str,
+    user_id: UserId,
+    number: u64,
+}
+
+impl Command for MarkRead {
+    const NAME: &'static str = "chat.mark_read";
+    type Output = ();
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
+        let room = access::readable(tx, self.user_id, &self.key, self.at)?.room;
+        let number = self
+            .number
+            .unwrap_or(room.last_number)
+            .min(room.last_number);
+        let has_changed = sql::put_read(tx, room.id, self.user_id, number)?;
+        // Who has read what in a room of thousands is nobody's business, and would be told too often.
+        if has_changed && room.kind != RoomKind::Named {
+            let read = Read {
+                conversation_id: &room.key,
+                room_id: &room.key,
+                user_id: self.user_id,
+                number,
+            };
+            announce(tx, room.id, "messages_read", None, &read)?;
+        }
+        Ok(())
+    }
+}
+
+/// Notes how far messages have reached somebody's devices.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MarkDelivered {
+    pub key: RoomKey,
+    pub user_id: UserId,
+    /// The number of the last message; all that there are without one.
+    pub number: Option<u64>,
+    pub at: Timestamp,
+}
+
+impl Command for MarkDelivered {
+    const NAME: &'static str = "chat.mark_delivered";
+    type Output = ();
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
+        let room = access::readable(tx, self.user_id, &self.key, self.at)?.room;
+        if room.kind == RoomKind::Named {
+            return Ok(());
+        }
+        let number = self
+            .number
+            .unwrap_or(room.last_number)
+            .min(room.last_number);
+        if sql::put_delivered(tx, room.id, self.user_id, number)? {
+            let read = Read {
+                conversation_id: &room.key,
+                room_id: &room.key,
+                user_id: self.user_id,
+                number,
+            };
+            announce(tx, room.id, "messages_delivered", None, &read)?;
+        }
+        Ok(())
+    }
+}
+
+/// Pins a message, or takes it down; again changes nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PinMessage {
+    pub id: MessageId,
+    pub by: UserId,
+    pub as_admin: bool,
+    pub wants: bool,
+    pub at: Timestamp,
+}
+
+/// Tells of a pin.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PinTold<'a> {
+    message_id: MessageId,
+    room_id: &'a str,
+    pinned_at: Option<Timestamp>,
+    user_id: UserId,
+}
+
+impl Command for PinMessage {
+    const NAME: &'static str = "chat.pin_message";
+    type Output = Message;
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<Message> {
+        let (stub, place) = readable(tx, self.id, self.by, self.at)?;
+        if place.room.kind == RoomKind::Named {
+            place.check_rank(self.as_admin, Role::Moderator)?;
+        }
+        if stub.is_pinned != self.wants {
+            if self.wants && sql::pin_count(tx, stub.room_id)? >= MAX_PINS {
+                return Err(Error::new(Code::TooManyPins));
+            }
+            let pinned_at = self.wants.then_some(self.at);
+            sql::set_pinned(tx, self.id, pinned_at)?;
+            let told = PinTold {
+                message_id: self.id,
+                room_id: &stub.room_key,
+                pinned_at,
+                user_id: self.by,
+            };
+            let name = if self.wants {
+                "message_pinned"
+            } else {
+                "message_unpinned"
+            };
+            announce(tx, stub.room_id, name, None, &told)?;
+        }
+        find(tx, self.id)
+    }
+}
+
+/// A message that is there, in a room in which somebody may read.
+fn readable(
+    tx: &WriteTx<'_>,
+    id: MessageId,
+    user: UserId,
+    at: Timestamp,
+) -> Result<(sql::Stub, Place)> {
+    let stub = sql::find_stub(tx, id)?
+        .filter(|stub| !stub.is_deleted)
+        .ok_or(Code::MessageNotFound)?;
+    let place = access::of_message(tx, user, &stub, at)?;
+    Ok((stub, place))
+}
+
+fn find(tx: &WriteTx<'_>, id: MessageId) -> Result<Message> {
+    sql::find_message(tx, id)?.ok_or(Code::MessageNotFound.into())
+}

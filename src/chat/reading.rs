@@ -1,0 +1,401 @@
+//! Lists and histories, as each may see them.
+
+use std::collections::HashMap;
+
+use super::{
+    Chat, ChatType, Conversation, Folder, History, Invitation, Member, Message, MessageEdit, Role,
+    Room, RoomKey, RoomKind, RoomView, Sanctioned, Span, WhoMayMessage, access, sql,
+};
+use crate::error::{Code, Error, Result};
+use crate::id::{MessageId, RoomId, UserId};
+use crate::page::{Cursor, MAX_LIMIT, Page, Slice};
+use crate::store::ReadTx;
+use crate::users::{self, Person};
+
+/// Messages that one answer holds at most.
+pub const MAX_MESSAGES: u32 = 100;
+/// Earlier texts of a message that are shown.
+const MAX_EDITS: u32 = 100;
+/// Pinned messages that are shown: all that there may be.
+const MAX_PINS: u32 = 100;
+
+impl Chat {
+    /// A room that somebody is in already, and may go to without a word.
+    pub(super) async fn known(
+        &self,
+        user: UserId,
+        key: RoomKey,
+        target: Option<UserId>,
+    ) -> Result<Option<Room>> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                if let Some(target) = target {
+                    access::check_may_message(tx, user, target)?;
+                }
+                let place = access::find_place(tx, user, &key, now)?;
+                Ok(place
+                    .filter(|place| place.role.is_some() && !place.is_banned)
+                    .map(|place| place.room))
+            })
+            .await
+    }
+
+    /// A room in which somebody may read.
+    pub async fn get(&self, user: UserId, key: RoomKey) -> Result<Room> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| Ok(access::readable(tx, user, &key, now)?.room))
+            .await
+    }
+
+    /// A room as somebody sees it. Who may not read there but may find it sees what it is.
+    pub async fn view(&self, user: UserId, key: RoomKey) -> Result<RoomView> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let place = access::find_place(tx, user, &key, now)?.ok_or(Code::RoomNotFound)?;
+                place.check_may_find()?;
+                let unread_count = match place.role {
+                    Some(_) => sql::unread_in(tx, place.room.id, user)?,
+                    None => 0,
+                };
+                Ok(RoomView {
+                    role: place.role,
+                    unread_count,
+                    room: place.room,
+                })
+            })
+            .await
+    }
+
+    /// The rooms that somebody is in; conversations have a list of their own.
+    pub async fn rooms(&self, user: UserId, page: Page) -> Result<Slice<RoomView>> {
+        self.store
+            .read(move |tx| {
+                let rows = sql::rooms_of(tx, user, &page)?;
+                Ok(page.cut(rows, |one| Cursor::id(one.room.id.get())))
+            })
+            .await
+    }
+
+    /// The rooms that everybody finds and whose names begin like that, by name.
+    pub async fn directory(&self, prefix: String, page: Page) -> Result<Slice<Room>> {
+        self.store
+            .read(move |tx| {
+                let rows = sql::listed_rooms(tx, &prefix, &page)?;
+                Ok(page.cut(rows, |room| Cursor::id(room.id.get())))
+            })
+            .await
+    }
+
+    /// Who is in a room.
+    pub async fn members(&self, user: UserId, key: RoomKey, page: Page) -> Result<Slice<Member>> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let room = access::readable(tx, user, &key, now)?.room;
+                let rows = sql::members(tx, room.id, room.kind, &page)?;
+                Ok(page.cut(rows, |one| Cursor::id(one.person.id.get())))
+            })
+            .await
+    }
+
+    /// Who is muted or banned in a room; for who keeps order there.
+    pub async fn sanctions(
+        &self,
+        user: UserId,
+        is_admin: bool,
+        key: RoomKey,
+        page: Page,
+    ) -> Result<Slice<Sanctioned>> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let place = access::readable(tx, user, &key, now)?;
+                place.check_rank(is_admin, Role::Moderator)?;
+                let rows = sql::sanctions(tx, place.room.id, now, &page)?;
+                Ok(page.cut(rows, |one| Cursor {
+                    rank: one.kind as i64,
+                    id: one.person.id.get(),
+                }))
+            })
+            .await
+    }
+
+    /// Who is invited to a room; for who keeps order there.
+    pub async fn invitations_to(
+        &self,
+        user: UserId,
+        is_admin: bool,
+        key: RoomKey,
+        page: Page,
+    ) -> Result<Slice<Invitation>> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let place = access::readable(tx, user, &key, now)?;
+                place.check_rank(is_admin, Role::Moderator)?;
+                let rows = sql::invitations_to(tx, place.room.id, &page)?;
+                Ok(page.cut(rows, |one| Cursor::id(one.person.id.get())))
+            })
+            .await
+    }
+
+    /// The invitations that somebody has.
+    pub async fn invitations(&self, user: UserId, page: Page) -> Result<Slice<Invitation>> {
+        self.store
+            .read(move |tx| {
+                let rows = sql::invitations_of(tx, user, &page)?;
+                Ok(page.cut(rows, |one| Cursor {
+                    rank: one.created_at.as_millis(),
+                    id: one.room.id.get(),
+                }))
+            })
+            .await
+    }
+
+    /// A part of what was said in a room. A conversation that has not begun is empty.
+    ///
+    /// Errors: `room_not_found`, `forbidden`, `message_not_found`.
+    pub async fn history(
+        &self,
+        user: UserId,
+        key: RoomKey,
+        span: Span,
+        limit: u32,
+    ) -> Result<History> {
+        let limit = limit.clamp(1, MAX_MESSAGES);
+        let now = self.ids.now();
+        self.store
+            .read(
+                move |tx| match access::find_readable(tx, user, &key, now)? {
+                    Some(place) => history(tx, &place, span, limit),
+                    None => match key {
+                        RoomKey::Direct(..) => Ok(History::default()),
+                        RoomKey::Named(_) | RoomKey::Numbered(_) => {
+                            Err(Error::new(Code::RoomNotFound))
+                        }
+                    },
+                },
+            )
+            .await
+    }
+
+    /// The messages of a room that bring files, the newest first, before a number.
+    pub async fn media(
+        &self,
+        user: UserId,
+        key: RoomKey,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<History> {
+        let limit = limit.clamp(1, MAX_MESSAGES);
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let place = access::readable(tx, user, &key, now)?;
+                let before = before.unwrap_or(u64::MAX);
+                let after = place.cleared_number;
+                let rows = sql::messages_with_media(tx, place.room.id, before, after, limit + 1)?;
+                let (messages, has_older) = cut(rows, limit);
+                Ok(History {
+                    messages,
+                    has_older,
+                    has_newer: false,
+                })
+            })
+            .await
+    }
+
+    /// The pinned messages of a room, the latest pinned first.
+    pub async fn pins(&self, user: UserId, key: RoomKey) -> Result<Vec<Message>> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let place = access::readable(tx, user, &key, now)?;
+                sql::pinned(tx, place.room.id, place.cleared_number, MAX_PINS)
+            })
+            .await
+    }
+
+    /// One message.
+    pub async fn message(&self, user: UserId, id: MessageId) -> Result<Message> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let stub = sql::find_stub(tx, id)?.ok_or(Code::MessageNotFound)?;
+                access::of_message(tx, user, &stub, now)?;
+                sql::find_message(tx, id)?.ok_or(Code::MessageNotFound.into())
+            })
+            .await
+    }
+
+    /// The texts that a message had before, the oldest first.
+    pub async fn edits(&self, user: UserId, id: MessageId) -> Result<Vec<MessageEdit>> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let stub = sql::find_stub(tx, id)?.ok_or(Code::MessageNotFound)?;
+                access::of_message(tx, user, &stub, now)?;
+                sql::edits(tx, id, MAX_EDITS)
+            })
+            .await
+    }
+
+    /// The ids of people who follow somebody and whom they follow.
+    pub async fn chatable(&self, user: UserId) -> Result<Vec<UserId>> {
+        self.store
+            .read(move |tx| sql::mutuals(tx, user, MAX_LIMIT))
+            .await
+    }
+
+    /// Who may write to somebody.
+    pub async fn who_may_message(&self, user: UserId) -> Result<WhoMayMessage> {
+        self.store
+            .read(move |tx| sql::who_may_message(tx, user))
+            .await
+    }
+
+    /// Somebody's conversations, the latest first.
+    pub async fn conversations(
+        &self,
+        user: UserId,
+        folder: Folder,
+        page: Page,
+    ) -> Result<Slice<Conversation>> {
+        self.store
+            .read(move |tx| {
+                let rows = sql::conversations(tx, user, folder, &page)?;
+                let mut slice = page.cut(rows, |one| Cursor {
+                    rank: one.last_message_at.as_millis(),
+                    id: one.room_id.get(),
+                });
+                fill(tx, user, &mut slice.items)?;
+                Ok(slice)
+            })
+            .await
+    }
+
+    /// One of somebody's conversations.
+    pub async fn conversation(&self, user: UserId, key: RoomKey) -> Result<Conversation> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let room = access::readable(tx, user, &key, now)?.room;
+                if room.kind == RoomKind::Named {
+                    return Err(Error::new(Code::RoomNotFound));
+                }
+                let found = sql::find_conversation(tx, user, room.id)?.ok_or(Code::RoomNotFound)?;
+                let mut one = [found];
+                fill(tx, user, &mut one)?;
+                let [one] = one;
+                Ok(one)
+            })
+            .await
+    }
+
+    /// Messages that somebody has not read, in all conversations that they accepted; counted up to a thousand.
+    pub async fn unread_total(&self, user: UserId) -> Result<u64> {
+        self.store.read(move |tx| sql::unread_total(tx, user)).await
+    }
+
+    /// Conversations that wait for somebody to accept them; counted up to a thousand.
+    pub async fn request_count(&self, user: UserId) -> Result<u64> {
+        self.store
+            .read(move |tx| sql::request_count(tx, user))
+            .await
+    }
+}
+
+/// Gives conversations their people and their last messages: three queries, however many they are.
+fn fill(tx: &ReadTx<'_>, user: UserId, conversations: &mut [Conversation]) -> Result<()> {
+    let rooms: Vec<RoomId> = conversations.iter().map(|one| one.room_id).collect();
+    let pairs = sql::participants(tx, &rooms)?;
+    let mut ids: Vec<UserId> = pairs.iter().map(|(_, id)| *id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let people = users::summaries(tx, &ids)?;
+    let mut by_room: HashMap<RoomId, Vec<Person>> = HashMap::new();
+    for (room, id) in pairs {
+        if let Some(person) = people.get(&id) {
+            by_room.entry(room).or_default().push(person.clone());
+        }
+    }
+    let mut last: HashMap<String, Message> = sql::last_messages(tx, &rooms)?
+        .into_iter()
+        .map(|message| (message.room_id.clone(), message))
+        .collect();
+    for one in conversations {
+        one.participants = by_room.remove(&one.room_id).unwrap_or_default();
+        if one.chat_type == ChatType::Single {
+            let partner = one.participants.iter().find(|person| person.id != user);
+            one.partner = partner.cloned();
+        }
+        one.last_message = last
+            .remove(&one.conversation_id)
+            .filter(|message| message.number > one.cleared_number);
+        one.last_message_by = one.last_message.as_ref().map(|message| message.user_id);
+    }
+    Ok(())
+}
+
+/// Cuts off the row that tells whether there are more.
+fn cut(mut rows: Vec<Message>, limit: u32) -> (Vec<Message>, bool) {
+    let has_more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    (rows, has_more)
+}
+
+fn history(tx: &ReadTx<'_>, place: &access::Place, span: Span, limit: u32) -> Result<History> {
+    let (room, cleared) = (&place.room, place.cleared_number);
+    let older = |before, limit| -> Result<(Vec<Message>, bool)> {
+        let rows = sql::messages_before(tx, room.id, before, cleared, limit + 1)?;
+        let (mut messages, has_more) = cut(rows, limit);
+        messages.reverse();
+        Ok((messages, has_more))
+    };
+    let newer = |after: u64, limit| -> Result<(Vec<Message>, bool)> {
+        let rows = sql::messages_after(tx, room.id, after.max(cleared), limit + 1)?;
+        Ok(cut(rows, limit))
+    };
+    Ok(match span {
+        Span::Latest => {
+            let (messages, has_older) = older(u64::MAX, limit)?;
+            History {
+                messages,
+                has_older,
+                has_newer: false,
+            }
+        }
+        Span::Before(number) => {
+            let (messages, has_older) = older(number, limit)?;
+            History {
+                messages,
+                has_older,
+                has_newer: number <= room.last_number,
+            }
+        }
+        Span::After(number) => {
+            let (messages, has_newer) = newer(number, limit)?;
+            History {
+                messages,
+                has_older: number > cleared,
+                has_newer,
+            }
+        }
+        Span::Around(id) => {
+            let number = sql::number_of(tx, room.id, id)?
+                .filter(|number| *number > cleared)
+                .ok_or(Code::MessageNotFound)?;
+            let (mut messages, has_older) = older(number, limit / 2)?;
+            let (rest, has_newer) = newer(number - 1, limit - limit / 2)?;
+            messages.extend(rest);
+            History {
+                messages,
+                has_older,
+                has_newer,
+            }
+        }
+    })
+}

@@ -1,0 +1,251 @@
+//! Conversations, of two people and of a few: what only they have.
+
+use rusqlite::named_params;
+
+use super::super::access::WhoMayMessage;
+use super::super::{Conversation, Folder, MAX_GROUP};
+use super::rooms::{ROOM, room};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::id::{RoomId, UserId};
+use crate::page::Page;
+use crate::store::{ReadTx, WriteTx};
+use crate::users::{self, Person};
+
+/// Whom somebody lets write to them.
+pub(in crate::chat) fn who_may_message(tx: &ReadTx<'_>, user: UserId) -> Result<WhoMayMessage> {
+    let found = tx.optional(
+        "SELECT who_may_message FROM chat_settings WHERE user_id = :user",
+        named_params! { ":user": user },
+        |row| row.get("who_may_message"),
+    )?;
+    Ok(found.unwrap_or_default())
+}
+
+pub(in crate::chat) fn put_who_may_message(
+    tx: &WriteTx<'_>,
+    user: UserId,
+    who: WhoMayMessage,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO chat_settings (user_id, who_may_message)
+         VALUES (:user, :who)
+         ON CONFLICT (user_id) DO UPDATE SET who_may_message = :who",
+        named_params! { ":user": user, ":who": who },
+    )?;
+    Ok(())
+}
+
+/// How a member of a conversation stands to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::chat) struct Attitude {
+    /// See [`Folder`]; 2 when they declined it.
+    pub(in crate::chat) request: u8,
+    /// Whether the other may write whatever their settings say.
+    pub(in crate::chat) lets_in: bool,
+}
+
+pub(in crate::chat) fn find_attitude(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    user: UserId,
+) -> Result<Option<Attitude>> {
+    tx.optional(
+        "SELECT request, lets_in FROM room_members WHERE room_id = :room AND user_id = :user",
+        named_params! { ":room": room, ":user": user },
+        |row| {
+            Ok(Attitude {
+                request: row.get("request")?,
+                lets_in: row.get("lets_in")?,
+            })
+        },
+    )
+}
+
+pub(in crate::chat) fn set_attitude(
+    tx: &WriteTx<'_>,
+    room: RoomId,
+    user: UserId,
+    attitude: Attitude,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE room_members SET request = :request, lets_in = :lets_in
+         WHERE room_id = :room AND user_id = :user",
+        named_params! {
+            ":room": room, ":user": user, ":request": attitude.request, ":lets_in": attitude.lets_in,
+        },
+    )?;
+    Ok(())
+}
+
+/// Notes that something was said in a conversation.
+pub(in crate::chat) fn touch_members(tx: &WriteTx<'_>, room: RoomId, at: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE room_members SET active_at = :at WHERE room_id = :room",
+        named_params! { ":room": room, ":at": at },
+    )?;
+    Ok(())
+}
+
+/// Notes that a conversation is there, though nothing was said yet.
+pub(in crate::chat) fn touch_member(
+    tx: &WriteTx<'_>,
+    room: RoomId,
+    user: UserId,
+    at: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE room_members SET active_at = coalesce(active_at, :at)
+         WHERE room_id = :room AND user_id = :user",
+        named_params! { ":room": room, ":user": user, ":at": at },
+    )?;
+    Ok(())
+}
+
+/// Takes a conversation out of a member's list, with all that was said so far.
+pub(in crate::chat) fn clear(
+    tx: &WriteTx<'_>,
+    room: RoomId,
+    user: UserId,
+    through: u64,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE room_members
+         SET cleared_number = :through, read_number = max(read_number, :through), active_at = NULL
+         WHERE room_id = :room AND user_id = :user",
+        named_params! { ":room": room, ":user": user, ":through": through },
+    )?;
+    Ok(())
+}
+
+/// The ids of people whom somebody follows and who follow them.
+pub(in crate::chat) fn mutuals(tx: &ReadTx<'_>, of: UserId, limit: u32) -> Result<Vec<UserId>> {
+    let page = Page::first(limit);
+    let people: Vec<(_, Person)> = users::sql::mutuals(tx, of, &page)?;
+    Ok(people
+        .into_iter()
+        .map(|(_, person)| person.id)
+        .take(limit as usize)
+        .collect())
+}
+
+/// Somebody's conversations, the latest first.
+pub(in crate::chat) fn conversations(
+    tx: &ReadTx<'_>,
+    of: UserId,
+    folder: Folder,
+    page: &Page,
+) -> Result<Vec<Conversation>> {
+    let after = page.after;
+    tx.all(
+        &format!(
+            "SELECT {ROOM}, p.active_at, p.request, p.cleared_number,
+                    (SELECT count(*)
+                     FROM (SELECT 1 FROM messages AS m
+                           WHERE m.room_id = r.id AND m.number > p.read_number AND m.sender_id <> :of
+                             AND m.deleted_at IS NULL
+                           LIMIT 1000)) AS unread
+             FROM room_members AS p INDEXED BY room_members_by_activity
+             JOIN rooms AS r ON r.id = p.room_id
+             WHERE p.user_id = :of AND p.request = :request AND p.active_at IS NOT NULL
+               AND (p.active_at, p.room_id) < (:rank, :id)
+             ORDER BY p.active_at DESC, p.room_id DESC
+             LIMIT :limit"
+        ),
+        named_params! {
+            ":of": of,
+            ":request": folder.as_request(),
+            ":rank": after.map_or(i64::MAX, |cursor| cursor.rank),
+            ":id": after.map_or(i64::MAX, |cursor| cursor.id),
+            ":limit": page.fetch(),
+        },
+        conversation,
+    )
+}
+
+/// One of somebody's conversations.
+pub(in crate::chat) fn find_conversation(
+    tx: &ReadTx<'_>,
+    of: UserId,
+    id: RoomId,
+) -> Result<Option<Conversation>> {
+    tx.optional(
+        &format!(
+            "SELECT {ROOM}, coalesce(p.active_at, r.created_at) AS active_at, p.request, p.cleared_number,
+                    (SELECT count(*)
+                     FROM (SELECT 1 FROM messages AS m
+                           WHERE m.room_id = r.id AND m.number > p.read_number AND m.sender_id <> :of
+                             AND m.deleted_at IS NULL
+                           LIMIT 1000)) AS unread
+             FROM room_members AS p
+             JOIN rooms AS r ON r.id = p.room_id
+             WHERE p.room_id = :id AND p.user_id = :of"
+        ),
+        named_params! { ":of": of, ":id": id },
+        conversation,
+    )
+}
+
+fn conversation(row: &rusqlite::Row<'_>) -> rusqlite::Result<Conversation> {
+    let room = room(row)?;
+    Ok(Conversation {
+        conversation_id: room.key.clone(),
+        chat_type: room.kind.into(),
+        title: room.title,
+        avatar: room.avatar,
+        last_number: room.last_number,
+        is_request: row.get::<_, u8>("request")? == 1,
+        unread_count: row.get("unread")?,
+        last_message_at: row.get("active_at")?,
+        cleared_number: row.get("cleared_number")?,
+        participants: Vec::new(),
+        partner: None,
+        last_message: None,
+        last_message_by: None,
+        room_id: room.id,
+    })
+}
+
+/// The people of conversations, with what each has read: up to a group's size for each.
+pub(in crate::chat) fn participants(
+    tx: &ReadTx<'_>,
+    rooms: &[RoomId],
+) -> Result<Vec<(RoomId, UserId)>> {
+    let rooms = serde_json::to_string(&rooms.iter().map(|id| id.get()).collect::<Vec<_>>())
+        .map_err(crate::error::Error::internal)?;
+    tx.all(
+        "SELECT p.room_id, p.user_id
+         FROM json_each(:rooms) AS wanted
+         JOIN room_members AS p ON p.room_id = wanted.value
+         LIMIT :limit",
+        named_params! { ":rooms": rooms, ":limit": 101 * MAX_GROUP },
+        |row| Ok((row.get("room_id")?, row.get("user_id")?)),
+    )
+}
+
+/// Messages that somebody has not read, in all conversations that they have accepted; at most a thousand.
+pub(in crate::chat) fn unread_total(tx: &ReadTx<'_>, of: UserId) -> Result<u64> {
+    tx.one(
+        "SELECT count(*)
+         FROM (SELECT 1
+               FROM room_members AS p INDEXED BY room_members_by_activity
+               JOIN messages AS m ON m.room_id = p.room_id AND m.number > p.read_number
+               WHERE p.user_id = :of AND p.request = 0 AND p.active_at IS NOT NULL
+                 AND m.sender_id <> :of AND m.deleted_at IS NULL
+               LIMIT 1000)",
+        named_params! { ":of": of },
+        |row| row.get(0),
+    )
+}
+
+/// Conversations that wait to be accepted; at most a thousand.
+pub(in crate::chat) fn request_count(tx: &ReadTx<'_>, of: UserId) -> Result<u64> {
+    tx.one(
+        "SELECT count(*)
+         FROM (SELECT 1 FROM room_members INDEXED BY room_members_by_activity
+               WHERE user_id = :of AND request = 1 AND active_at IS NOT NULL
+               LIMIT 1000)",
+        named_params! { ":of": of },
+        |row| row.get(0),
+    )
+}

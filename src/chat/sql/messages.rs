@@ -1,0 +1,527 @@
+//! Messages, and what is done to them.
+
+use rusqlite::{Row, named_params};
+
+use super::super::{Message, MessageEdit, MessageType, Reaction};
+use super::members::ids_as_json;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::id::{MessageId, PostId, RoomId, UserId};
+use crate::links::Link;
+use crate::media;
+use crate::store::{ReadTx, WriteTx};
+use crate::users;
+
+/// Gives a room's next message its number.
+pub(in crate::chat) fn next_number(tx: &WriteTx<'_>, room: RoomId) -> Result<u64> {
+    tx.execute(
+        "UPDATE rooms SET last_number = last_number + 1 WHERE id = :room",
+        named_params! { ":room": room },
+    )?;
+    tx.one(
+        "SELECT last_number FROM rooms WHERE id = :room",
+        named_params! { ":room": room },
+        |row| row.get("last_number"),
+    )
+}
+
+/// A message to be written.
+pub(in crate::chat) struct NewMessage<'a> {
+    pub(in crate::chat) id: MessageId,
+    pub(in crate::chat) room_id: RoomId,
+    pub(in crate::chat) number: u64,
+    pub(in crate::chat) sender_id: UserId,
+    pub(in crate::chat) body: &'a str,
+    pub(in crate::chat) has_media: bool,
+    pub(in crate::chat) post_id: Option<PostId>,
+    pub(in crate::chat) reply_to: Option<MessageId>,
+    pub(in crate::chat) client_id: Option<&'a str>,
+    pub(in crate::chat) at: Timestamp,
+}
+
+pub(in crate::chat) fn insert_message(tx: &WriteTx<'_>, new: &NewMessage<'_>) -> Result<()> {
+    tx.execute(
+        "INSERT INTO messages
+             (id, room_id, number, sender_id, body, has_media, post_id, reply_to, client_id, created_at)
+         VALUES (:id, :room, :number, :sender, :body, :has_media, :post, :reply_to, :client_id, :at)",
+        named_params! {
+            ":id": new.id, ":room": new.room_id, ":number": new.number, ":sender": new.sender_id,
+            ":body": new.body, ":has_media": new.has_media, ":post": new.post_id,
+            ":reply_to": new.reply_to, ":client_id": new.client_id, ":at": new.at,
+        },
+    )?;
+    Ok(())
+}
+
+/// Notes who is named in a message, instead of those before.
+pub(in crate::chat) fn put_mentions(
+    tx: &WriteTx<'_>,
+    id: MessageId,
+    people: &[UserId],
+) -> Result<()> {
+    tx.execute(
+        "DELETE FROM message_mentions WHERE message_id = :id",
+        named_params! { ":id": id },
+    )?;
+    if !people.is_empty() {
+        tx.execute(
+            "INSERT INTO message_mentions (message_id, user_id)
+             SELECT :id, value FROM json_each(:people)",
+            named_params! { ":id": id, ":people": ids_as_json(people)? },
+        )?;
+    }
+    Ok(())
+}
+
+/// What commands ask of a message.
+pub(in crate::chat) struct Stub {
+    pub(in crate::chat) room_id: RoomId,
+    pub(in crate::chat) room_key: String,
+    pub(in crate::chat) number: u64,
+    pub(in crate::chat) sender_id: UserId,
+    pub(in crate::chat) body: String,
+    pub(in crate::chat) has_media: bool,
+    pub(in crate::chat) has_post: bool,
+    pub(in crate::chat) is_pinned: bool,
+    pub(in crate::chat) is_deleted: bool,
+}
+
+pub(in crate::chat) fn find_stub(tx: &ReadTx<'_>, id: MessageId) -> Result<Option<Stub>> {
+    tx.optional(
+        "SELECT m.room_id, r.key, m.number, m.sender_id, m.body, m.has_media, m.post_id IS NOT NULL AS has_post,
+                m.pinned_at IS NOT NULL AS is_pinned, m.deleted_at IS NOT NULL AS is_deleted
+         FROM messages AS m
+         JOIN rooms AS r ON r.id = m.room_id
+         WHERE m.id = :id",
+        named_params! { ":id": id },
+        |row| {
+            Ok(Stub {
+                room_id: row.get("room_id")?,
+                room_key: row.get("key")?,
+                number: row.get("number")?,
+                sender_id: row.get("sender_id")?,
+                body: row.get("body")?,
+                has_media: row.get("has_media")?,
+                has_post: row.get("has_post")?,
+                is_pinned: row.get("is_pinned")?,
+                is_deleted: row.get("is_deleted")?,
+            })
+        },
+    )
+}
+
+/// The message that its sender gave this name.
+pub(in crate::chat) fn find_by_client_id(
+    tx: &ReadTx<'_>,
+    sender: UserId,
+    room: RoomId,
+    client_id: &str,
+) -> Result<Option<MessageId>> {
+    tx.optional(
+        "SELECT id FROM messages
+         WHERE sender_id = :sender AND room_id = :room AND client_id = :client_id",
+        named_params! { ":sender": sender, ":room": room, ":client_id": client_id },
+        |row| row.get("id"),
+    )
+}
+
+pub(in crate::chat) fn edit_message(
+    tx: &WriteTx<'_>,
+    id: MessageId,
+    before: &str,
+    body: &str,
+    at: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO message_edits (message_id, number, body, edited_at)
+         SELECT :id, COALESCE(MAX(number), 0) + 1, :before, :at
+         FROM message_edits
+         WHERE message_id = :id",
+        named_params! { ":id": id, ":before": before, ":at": at },
+    )?;
+    tx.execute(
+        "UPDATE messages SET body = :body, edited_at = :at WHERE id = :id",
+        named_params! { ":id": id, ":body": body, ":at": at },
+    )?;
+    Ok(())
+}
+
+/// Takes all that a message said.
+pub(in crate::chat) fn delete_message(
+    tx: &WriteTx<'_>,
+    id: MessageId,
+    at: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE messages
+         SET body = '', has_media = 0, post_id = NULL, pinned_at = NULL, deleted_at = :at
+         WHERE id = :id",
+        named_params! { ":id": id, ":at": at },
+    )?;
+    forget_details(tx, id)
+}
+
+pub(in crate::chat) fn add_reaction(
+    tx: &WriteTx<'_>,
+    id: MessageId,
+    user: UserId,
+    emoji: &str,
+    at: Timestamp,
+) -> Result<bool> {
+    let added = tx.execute(
+        "INSERT INTO message_reactions (message_id, user_id, emoji, created_at)
+         VALUES (:id, :user, :emoji, :at)
+         ON CONFLICT DO NOTHING",
+        named_params! { ":id": id, ":user": user, ":emoji": emoji, ":at": at },
+    )?;
+    Ok(added > 0)
+}
+
+pub(in crate::chat) fn remove_reaction(
+    tx: &WriteTx<'_>,
+    id: MessageId,
+    user: UserId,
+    emoji: &str,
+) -> Result<bool> {
+    let removed = tx.execute(
+        "DELETE FROM message_reactions WHERE message_id = :id AND user_id = :user AND emoji = :emoji",
+        named_params! { ":id": id, ":user": user, ":emoji": emoji },
+    )?;
+    Ok(removed > 0)
+}
+
+/// How many different emoji a message has from one person.
+pub(in crate::chat) fn reaction_count(tx: &ReadTx<'_>, id: MessageId, user: UserId) -> Result<u32> {
+    tx.one(
+        "SELECT COUNT(*) FROM message_reactions WHERE message_id = :id AND user_id = :user",
+        named_params! { ":id": id, ":user": user },
+        |row| row.get(0),
+    )
+}
+
+/// Takes what hangs on a message.
+fn forget_details(tx: &WriteTx<'_>, id: MessageId) -> Result<()> {
+    tx.execute(
+        "DELETE FROM message_edits WHERE message_id = :id",
+        named_params! { ":id": id },
+    )?;
+    tx.execute(
+        "DELETE FROM message_reactions WHERE message_id = :id",
+        named_params! { ":id": id },
+    )?;
+    tx.execute(
+        "DELETE FROM message_mentions WHERE message_id = :id",
+        named_params! { ":id": id },
+    )?;
+    Ok(())
+}
+
+/// Takes a message as if it had never been; what answered it answers nothing.
+pub(in crate::chat) fn forget_message(tx: &WriteTx<'_>, id: MessageId) -> Result<()> {
+    forget_details(tx, id)?;
+    tx.execute(
+        "UPDATE messages SET reply_to = NULL WHERE reply_to = :id",
+        named_params! { ":id": id },
+    )?;
+    tx.execute(
+        "DELETE FROM messages WHERE id = :id",
+        named_params! { ":id": id },
+    )?;
+    Ok(())
+}
+
+/// The oldest messages of a room, as far as they were sent before a time; with whether they have files.
+pub(in crate::chat) fn oldest_messages(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<(MessageId, bool)>> {
+    tx.all(
+        "SELECT id, has_media
+         FROM (SELECT id, has_media, created_at
+               FROM messages
+               WHERE room_id = :room
+               ORDER BY number
+               LIMIT :limit)
+         WHERE created_at < :before",
+        named_params! { ":room": room, ":before": before, ":limit": limit },
+        |row| Ok((row.get("id")?, row.get("has_media")?)),
+    )
+}
+
+pub(in crate::chat) fn set_pinned(
+    tx: &WriteTx<'_>,
+    id: MessageId,
+    at: Option<Timestamp>,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE messages SET pinned_at = :at WHERE id = :id",
+        named_params! { ":id": id, ":at": at },
+    )?;
+    Ok(())
+}
+
+/// How many messages of a room are pinned.
+pub(in crate::chat) fn pin_count(tx: &ReadTx<'_>, room: RoomId) -> Result<u32> {
+    tx.one(
+        "SELECT count(*) FROM messages WHERE room_id = :room AND pinned_at IS NOT NULL",
+        named_params! { ":room": room },
+        |row| row.get(0),
+    )
+}
+
+/// The texts that a message had before, the oldest first.
+pub(in crate::chat) fn edits(
+    tx: &ReadTx<'_>,
+    id: MessageId,
+    limit: u32,
+) -> Result<Vec<MessageEdit>> {
+    tx.all(
+        "SELECT number, body, edited_at FROM message_edits
+         WHERE message_id = :id
+         ORDER BY number
+         LIMIT :limit",
+        named_params! { ":id": id, ":limit": limit },
+        |row| {
+            Ok(MessageEdit {
+                number: row.get("number")?,
+                message: row.get("body")?,
+                edited_at: row.get("edited_at")?,
+            })
+        },
+    )
+}
+
+/// What messages say; with `WHERE` and so on after it.
+const MESSAGES: &str = "
+    SELECT m.id, r.key, m.number, m.sender_id, u.username, u.name, u.avatar, m.body, m.has_media, m.post_id,
+           m.reply_to, m.client_id, m.created_at, m.edited_at, m.pinned_at, m.deleted_at,
+           (SELECT json_group_array(json_array(x.emoji, x.user_id))
+            FROM message_reactions AS x
+            WHERE x.message_id = m.id) AS reactions,
+           (SELECT json_group_array(x.user_id)
+            FROM message_mentions AS x
+            WHERE x.message_id = m.id) AS mentions
+    FROM messages AS m
+    JOIN rooms AS r ON r.id = m.room_id
+    JOIN users AS u ON u.id = m.sender_id";
+
+/// A message, and whether its files have to be read yet.
+fn message(row: &Row<'_>) -> rusqlite::Result<(Message, bool)> {
+    let sender_id: UserId = row.get("sender_id")?;
+    let deleted_at: Option<Timestamp> = row.get("deleted_at")?;
+    let pairs: Vec<(String, i64)> = list(row, "reactions")?;
+    let mentions: Vec<i64> = list(row, "mentions")?;
+    let avatar: Option<String> = row.get("avatar")?;
+    let body: String = row.get("body")?;
+    let message = Message {
+        id: row.get("id")?,
+        room_id: row.get("key")?,
+        number: row.get("number")?,
+        user_id: sender_id,
+        username: row.get("username")?,
+        name: row.get("name")?,
+        avatar: avatar.map_or_else(
+            || Link::public(users::sql::default_avatar(sender_id)),
+            Link::public,
+        ),
+        message_type: MessageType::Text,
+        html: crate::markdown::to_html(&body),
+        message: body,
+        media: Vec::new(),
+        post_id: row.get("post_id")?,
+        mentions: mentions.into_iter().map(UserId::from).collect(),
+        timestamp: row.get::<_, Timestamp>("created_at")?.as_millis(),
+        client_id: row.get("client_id")?,
+        reply_to: row.get("reply_to")?,
+        reactions: gather(pairs),
+        edited_at: row.get("edited_at")?,
+        pinned_at: row.get("pinned_at")?,
+        is_deleted: deleted_at.is_some(),
+    };
+    Ok((message, row.get("has_media")?))
+}
+
+fn list<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<Vec<T>> {
+    match row.get_ref(column)?.as_str()? {
+        "[]" => Ok(Vec::new()),
+        json => serde_json::from_str(json)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into())),
+    }
+}
+
+/// Who reacted how, in the order in which the emoji first came.
+fn gather(pairs: Vec<(String, i64)>) -> Vec<Reaction> {
+    let mut reactions: Vec<Reaction> = Vec::new();
+    for (emoji, user) in pairs {
+        let user_id = UserId::from(user);
+        match reactions.iter_mut().find(|known| known.emoji == emoji) {
+            Some(known) => known.user_ids.push(user_id),
+            None => reactions.push(Reaction {
+                emoji,
+                user_ids: vec![user_id],
+            }),
+        }
+    }
+    reactions
+}
+
+/// Gives messages their files: one query, and none where none of them has any.
+fn with_media(tx: &ReadTx<'_>, rows: Vec<(Message, bool)>) -> Result<Vec<Message>> {
+    let bringing: Vec<i64> = rows
+        .iter()
+        .filter(|(_, has_media)| *has_media)
+        .map(|(message, _)| message.id.get())
+        .collect();
+    let mut messages: Vec<Message> = rows.into_iter().map(|(message, _)| message).collect();
+    if bringing.is_empty() {
+        return Ok(messages);
+    }
+    for (id, item) in media::sql::of_messages(tx, &bringing)? {
+        // A page has a hundred at most.
+        if let Some(message) = messages.iter_mut().find(|one| one.id.get() == id) {
+            message.media.push(item);
+        }
+    }
+    for message in &mut messages {
+        message.message_type = MessageType::of(&message.media);
+    }
+    Ok(messages)
+}
+
+pub(in crate::chat) fn find_message(tx: &ReadTx<'_>, id: MessageId) -> Result<Option<Message>> {
+    let found = tx.optional(
+        &format!("{MESSAGES} WHERE m.id = :id"),
+        named_params! { ":id": id },
+        message,
+    )?;
+    Ok(with_media(tx, found.into_iter().collect())?.pop())
+}
+
+/// The messages before a number and after another, newest first.
+pub(in crate::chat) fn messages_before(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    before: u64,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Message>> {
+    let rows = tx.all(
+        &format!(
+            "{MESSAGES}
+             WHERE m.room_id = :room AND m.number < :before AND m.number > :after
+             ORDER BY m.number DESC
+             LIMIT :limit"
+        ),
+        named_params! {
+            ":room": room, ":before": signed(before), ":after": signed(after), ":limit": limit,
+        },
+        message,
+    )?;
+    with_media(tx, rows)
+}
+
+/// The messages after a number, oldest first.
+pub(in crate::chat) fn messages_after(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Message>> {
+    let rows = tx.all(
+        &format!(
+            "{MESSAGES}
+             WHERE m.room_id = :room AND m.number > :after
+             ORDER BY m.number
+             LIMIT :limit"
+        ),
+        named_params! { ":room": room, ":after": signed(after), ":limit": limit },
+        message,
+    )?;
+    with_media(tx, rows)
+}
+
+/// The messages with files before a number and after another, newest first.
+pub(in crate::chat) fn messages_with_media(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    before: u64,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Message>> {
+    let rows = tx.all(
+        &format!(
+            "{MESSAGES}
+             WHERE m.room_id = :room AND m.has_media = 1 AND m.number < :before AND m.number > :after
+             ORDER BY m.number DESC
+             LIMIT :limit"
+        ),
+        named_params! {
+            ":room": room, ":before": signed(before), ":after": signed(after), ":limit": limit,
+        },
+        message,
+    )?;
+    with_media(tx, rows)
+}
+
+/// The pinned messages of a room, the latest pinned first.
+pub(in crate::chat) fn pinned(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Message>> {
+    let rows = tx.all(
+        &format!(
+            "{MESSAGES}
+             WHERE m.room_id = :room AND m.pinned_at IS NOT NULL AND +m.number > :after
+             ORDER BY m.pinned_at DESC
+             LIMIT :limit"
+        ),
+        named_params! { ":room": room, ":after": signed(after), ":limit": limit },
+        message,
+    )?;
+    with_media(tx, rows)
+}
+
+/// The last message of each of these rooms.
+pub(in crate::chat) fn last_messages(tx: &ReadTx<'_>, rooms: &[RoomId]) -> Result<Vec<Message>> {
+    let rooms = serde_json::to_string(&rooms.iter().map(|id| id.get()).collect::<Vec<_>>())
+        .map_err(Error::internal)?;
+    let rows = tx.all(
+        &format!(
+            "{MESSAGES}
+             JOIN json_each(:rooms) AS wanted ON wanted.value = r.id
+             WHERE m.number = r.last_number"
+        ),
+        named_params! { ":rooms": rooms },
+        message,
+    )?;
+    with_media(tx, rows)
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The number of a message of this room.
+pub(in crate::chat) fn number_of(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    id: MessageId,
+) -> Result<Option<u64>> {
+    tx.optional(
+        "SELECT number FROM messages WHERE id = :id AND room_id = :room",
+        named_params! { ":id": id, ":room": room },
+        |row| row.get("number"),
+    )
+}
+
+/// Whether somebody has ever said something in a room.
+pub(in crate::chat) fn has_written(tx: &ReadTx<'_>, room: RoomId, user: UserId) -> Result<bool> {
+    tx.exists(
+        "SELECT 1 FROM room_members WHERE room_id = :room AND user_id = :user AND sent_at IS NOT NULL",
+        named_params! { ":room": room, ":user": user },
+    )
+}

@@ -55,6 +55,7 @@ pub struct App {
     store: Store,
     log: EventLog,
     media: Media,
+    chat: Chat,
     consumers: Consumers,
     tasks: Tasks,
     /// What goes on until the other tasks have ended: the mail that they had to send.
@@ -142,7 +143,7 @@ impl App {
             users: Users::new(store.clone(), ids.clone(), media.clone()),
             posts: Posts::new(store.clone(), ids, media.clone()),
             media: media.clone(),
-            chat,
+            chat: chat.clone(),
             notifications,
             log: log.clone(),
             consumers: consumers.clone(),
@@ -200,6 +201,7 @@ impl App {
             store,
             log,
             media,
+            chat,
             consumers,
             tasks,
             posting,
@@ -226,6 +228,11 @@ impl App {
     /// Uploads, for tests that have unused ones removed.
     pub fn media(&self) -> &Media {
         &self.media
+    }
+
+    /// Rooms, for tests that have what is too old removed.
+    pub fn chat(&self) -> &Chat {
+        &self.chat
     }
 
     /// Those who derive from the event log, for tests that wait for them.

@@ -13,7 +13,7 @@ use super::media::{DescriptionFields, read_form};
 use super::paging::{Numbering, PageQuery};
 use super::{Done, SharedDomains};
 use crate::auth::Claims;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::gateway::{Body, BodyLimits, Caller, ErrorBody, OneOrMany, Path, Query};
 use crate::id::{MediaId, PostId, UserId};
 use crate::media::{MAX_PER_POST, Media, Upload};
@@ -21,12 +21,16 @@ use crate::page::MAX_LIMIT;
 use crate::posts::{Edit, Like, Post, PostDraft, PostEdit, Posts, Reacted, Visibility, Wish};
 use crate::users::Person;
 
+/// Posts that one request may name.
+const MAX_BATCH: usize = 50;
+
 pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
         .routes(routes!(create, timeline))
         .routes(routes!(own))
         .routes(routes!(test))
         .routes(routes!(by_author))
+        .routes(routes!(batch))
         .routes(routes!(get, update, delete))
         .routes(routes!(history))
         .routes(routes!(likers))
@@ -312,6 +316,53 @@ struct PostReply {
     data: Post,
     /// The post, under the original documentation's key.
     post: Post,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct BatchQuery {
+    /// 1 to 50 ids, joined by commas.
+    #[param(example = "465910002886901760")]
+    ids: String,
+}
+
+impl BatchQuery {
+    fn parse(&self) -> Result<Vec<PostId>> {
+        let ids = self.ids.split(',').map(str::parse);
+        ids.collect::<std::result::Result<Vec<PostId>, _>>()
+            .ok()
+            .filter(|ids| ids.len() <= MAX_BATCH)
+            .ok_or_else(|| {
+                Error::new(Code::InvalidQuery)
+                    .with_message(format!("ids are 1 to {MAX_BATCH} ids of posts."))
+            })
+    }
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct BatchReply {
+    #[schema(example = true)]
+    success: bool,
+    /// In the order of the ids.
+    posts: Vec<Post>,
+}
+
+/// Some posts at once
+///
+/// Those of them that one may see, to be shown where they are pointed to.
+#[utoipa::path(
+    get, path = "/api/v1/posts/batch", tag = "posts", security(("token" = [])), params(BatchQuery),
+    responses((status = 200, description = "The posts.", body = BatchReply))
+)]
+async fn batch(
+    State(posts): State<Posts>,
+    caller: Caller,
+    Query(query): Query<BatchQuery>,
+) -> Result<Json<BatchReply>> {
+    Ok(Json(BatchReply {
+        success: true,
+        posts: posts.get_many(caller.id(), query.parse()?).await?,
+    }))
 }
 
 /// A post

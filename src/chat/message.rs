@@ -45,7 +45,7 @@ pub struct Message {
     pub html: Option<String>,
     /// Pictures, videos and recordings.
     pub media: Vec<MediaItem>,
-    /// A post that it points to; `/api/v1/posts/cards` shows it to those who may see it.
+    /// A post that it points to; `/api/v1/posts/batch` shows it to those who may see it.
     #[schema(required)]
     pub post_id: Option<PostId>,
     /// Members who are named in it.

@@ -10,9 +10,10 @@ use super::Shared;
 use super::hub::Change;
 use super::packet::Event;
 use super::people::Guest;
-use crate::chat::{Message, MessageDraft, RoomKey, Span};
+use crate::chat::{Folder, Message, MessageDraft, RoomKey, Span};
 use crate::error::{Code, Error, Result};
 use crate::id::{MediaId, MessageId, PostId, UserId};
+use crate::page::Page;
 
 /// Messages that come with joining a room, as in the original.
 const ON_JOINING: u32 = 50;
@@ -101,6 +102,27 @@ struct More {
     limit: Option<u32>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Arrived {
+    message_id: Option<MessageId>,
+    #[serde(alias = "conversationId")]
+    room_id: Option<String>,
+    number: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Start {
+    target_user_id: UserId,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Folders {
+    folder: Folder,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Joined<'a> {
@@ -156,6 +178,43 @@ pub(super) async fn handle(
             Ok("{}".to_owned())
         }
         "load_more_messages" | "get_history" => more(shared, guest, read(event)?).await,
+        "pin_message" | "unpin_message" => {
+            let OneMessage { message_id, .. } = read(event)?;
+            shared.check_writes(guest)?;
+            let wants = event.name == "pin_message";
+            to_json(&shared.chat.pin(guest.actor(), message_id, wants).await?)
+        }
+        "message_delivered" => {
+            let Arrived {
+                message_id,
+                room_id,
+                number,
+            } = read(event)?;
+            let (room, number) = match (message_id, room_id) {
+                (Some(id), _) => {
+                    let message = shared.chat.message(guest.user_id(), id).await?;
+                    (message.room_id, Some(message.number))
+                }
+                (None, Some(room)) => (room, number),
+                (None, None) => return Err(missing("messageId")),
+            };
+            let key = RoomKey::parse(&room)?;
+            let noted = shared.chat.mark_delivered(guest.actor(), key, number);
+            noted.await.map(|()| "{}".to_owned())
+        }
+        "start_conversation" => {
+            let Start { target_user_id } = read(event)?;
+            shared.check_writes(guest)?;
+            start(shared, guest, target_user_id).await
+        }
+        "get_conversations" => {
+            let Folders { folder } = read(event)?;
+            let page = Page::first(ON_JOINING);
+            let list = shared.chat.conversations(guest.user_id(), folder, page);
+            let list = to_json(&list.await?.items)?;
+            guest.tell("conversations_list", &list);
+            Ok(list)
+        }
         _ => Err(Error::new(Code::UnknownEvent)),
     }
 }
@@ -263,6 +322,22 @@ fn show(guest: &Guest, message: &Message) -> Result<()> {
     Ok(())
 }
 
+/// Begins a conversation, or finds it, with what was said last.
+async fn start(shared: &Shared, guest: &Arc<Guest>, with: UserId) -> Result<String> {
+    let conversation = shared.chat.start_conversation(guest.actor(), with).await?;
+    let key = RoomKey::parse(&conversation.conversation_id)?;
+    let history = shared
+        .chat
+        .history(guest.user_id(), key, Span::Latest, ON_JOINING)
+        .await?;
+    let started = to_json(&json!({
+        "conversation": conversation,
+        "messages": history.messages,
+    }))?;
+    guest.tell("conversation_started", &started);
+    Ok(started)
+}
+
 async fn leave(shared: &Shared, guest: &Arc<Guest>, place: Where) -> Result<String> {
     let key = RoomKey::parse(&place.room_id)?;
     let room = shared.chat.get(guest.user_id(), key).await?;
@@ -323,9 +398,11 @@ async fn more(shared: &Shared, guest: &Arc<Guest>, more: More) -> Result<String>
         .chat
         .history(guest.user_id(), key, span, limit)
         .await?;
-    to_json(&json!({
+    let page = to_json(&json!({
         "messages": history.messages,
         "hasOlder": history.has_older,
         "hasNewer": history.has_newer,
-    }))
+    }))?;
+    guest.tell("messages_loaded", &page);
+    Ok(page)
 }

@@ -392,6 +392,13 @@ const ROWS: &[Row] = &[
         "",
         [401, 404, 200, 404],
     ),
+    (
+        "GET",
+        "/api/v1/posts/batch?ids=1",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
     // Pictures.
     (
         "POST",

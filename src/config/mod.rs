@@ -319,7 +319,7 @@ section! {
 section! {
     /// Chat.
     Chat {
-        /// Whether joining a room that is not there makes it, open to everybody.
+        /// Whether everybody may make rooms, and joining one that is not there makes it; else admins may.
         opens_rooms: bool = true;
     }
 }

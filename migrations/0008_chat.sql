@@ -123,5 +123,12 @@ CREATE INDEX message_mentions_by_user ON message_mentions (user_id, message_id);
 
 CREATE TABLE chat_settings (
     user_id         INTEGER PRIMARY KEY REFERENCES users (id),
-    who_may_message INTEGER NOT NULL CHECK (who_may_message IN (0, 1, 2, 3)) -- nobody, mutual follows, whom they follow, all
+    who_may_message INTEGER NOT NULL CHECK (who_may_message IN (0, 1, 2, 3)), -- nobody, mutual follows, whom they follow, all
+    shows_presence  INTEGER NOT NULL CHECK (shows_presence IN (0, 1)) -- whether they are there, and when they last were
+) STRICT;
+
+-- When people were last connected; written now and then.
+CREATE TABLE last_seen (
+    user_id INTEGER PRIMARY KEY REFERENCES users (id),
+    seen_at INTEGER NOT NULL
 ) STRICT;

@@ -185,6 +185,8 @@ codes! {
     TooManyConnections = Conflict, "too_many_connections", "You are connected too many times at once.";
     /// The caller is in as many rooms as one connection may be.
     TooManyRooms = Conflict, "too_many_rooms", "You are in too many rooms at once.";
+    /// The caller watches as many people as one connection may.
+    TooManyWatched = Conflict, "too_many_watched", "These are too many people to watch at once.";
     /// The client does not read what it is sent; it was disconnected, and finds what it missed when it comes back.
     TooSlow = Unavailable, "too_slow", "Your connection could not keep up.";
     /// What is to be removed is in use: in a post, or in a profile.

@@ -232,6 +232,9 @@ pub enum Event {
     /// Something to show at once. A signal alone: the rows say the same.
     #[serde(rename = "live")]
     Live(Live),
+    /// Somebody does not want to be seen any more. A signal alone, as well.
+    #[serde(rename = "presence.hidden", rename_all = "camelCase")]
+    PresenceHidden { user_id: UserId },
     /// Somebody may look at a room no more. A signal alone, as well.
     #[serde(rename = "room.left", rename_all = "camelCase")]
     RoomLeft {
@@ -286,6 +289,7 @@ impl Event {
             | Self::SessionsEnded { .. }
             | Self::MediaChanged { .. }
             | Self::Live(_)
+            | Self::PresenceHidden { .. }
             | Self::RoomLeft { .. }
             | Self::PasswordChanged { .. }
             | Self::EmailVerified { .. }
@@ -317,6 +321,7 @@ impl Event {
             | Self::SessionStarted { user_id, .. }
             | Self::SessionEnded { user_id, .. }
             | Self::SessionsEnded { user_id, .. }
+            | Self::PresenceHidden { user_id }
             | Self::PasswordChanged { user_id }
             | Self::EmailVerified { user_id }
             | Self::NotificationsMarked { user_id, .. }

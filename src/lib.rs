@@ -25,7 +25,7 @@
 //! | 8, 7 | [`consume`], which runs the consumers of the event log; [`notifications`] |
 //! | 6, 5 | [`auth`], [`posts`], [`chat`]; [`users`] |
 //! | 4 | [`eventlog`]; [`media`], pictures from the upload to what is served |
-//! | 3 | [`store`]; [`actor`], who asks; [`blobs`], files by their hash; [`mail`], [`telemetry`] |
+//! | 3 | [`store`]; [`actor`], who asks; [`blobs`], files by their hash; [`mail`], [`pubsub`], [`telemetry`] |
 //! | 2 | [`config`], [`event`], [`links`], [`page`], [`tasks`], [`datadir`], [`disk`] |
 //! | 1 | [`error`], [`id`], [`clock`], [`text`], [`markdown`], [`random`] |
 //!
@@ -100,6 +100,7 @@ pub mod media;
 pub mod notifications;
 pub mod page;
 pub mod posts;
+pub mod pubsub;
 pub mod random;
 pub mod realtime;
 pub mod store;

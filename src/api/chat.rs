@@ -257,7 +257,7 @@ async fn people(
 ) -> Result<Json<OnlookersReply>> {
     let key = RoomKey::parse(&room)?;
     let users = match chat.get(caller.id(), key.clone()).await {
-        Ok(room) => chat.presence().people(room.id),
+        Ok(room) => chat.presence().in_room(room.id),
         // Nobody is where nothing has begun.
         Err(error) if error.code() == Code::RoomNotFound => Vec::new(),
         Err(error) => return Err(error),

@@ -10,10 +10,13 @@ use utoipa_axum::routes;
 use super::chat::{HistoryQuery, MessageBody, MessageReply, MessagesReply, USUAL, reply};
 use super::paging::PageQuery;
 use super::{Done, SharedDomains};
-use crate::chat::{Chat, Conversation, Folder, RoomKey, Span, WhoMayMessage};
+use crate::chat::{
+    Chat, ChatSettings, Conversation, Folder, Presence, RoomKey, Span, WhoMayMessage,
+};
 use crate::error::{Code, Error, Result};
 use crate::gateway::{Body, Caller, ErrorBody, Path, Query};
 use crate::id::UserId;
+use crate::page::MAX_LIMIT;
 
 pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
@@ -28,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
         .routes(routes!(decline))
         .routes(routes!(unread_count))
         .routes(routes!(settings, change_settings))
+        .routes(routes!(presence))
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -356,22 +360,24 @@ async fn unread_count(
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 struct ChatSettingsReply {
     #[schema(example = true)]
     success: bool,
-    /// Whom one lets write to one.
-    who_may_message: WhoMayMessage,
+    #[serde(flatten)]
+    settings: ChatSettings,
 }
 
+/// Absent fields stay.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ChatSettingsBody {
     /// Whom one lets write to one.
-    who_may_message: WhoMayMessage,
+    who_may_message: Option<WhoMayMessage>,
+    /// Whether people one knows see that one is there, and when one last was; without it one does not see them either.
+    shows_presence: Option<bool>,
 }
 
-/// Who may write to one
+/// Who may write to one, and whether one is seen
 #[utoipa::path(
     get, path = "/api/v1/chat/settings", tag = "chat", security(("token" = [])),
     responses((status = 200, description = "One's settings.", body = ChatSettingsReply))
@@ -379,11 +385,11 @@ struct ChatSettingsBody {
 async fn settings(State(chat): State<Chat>, caller: Caller) -> Result<Json<ChatSettingsReply>> {
     Ok(Json(ChatSettingsReply {
         success: true,
-        who_may_message: chat.who_may_message(caller.id()).await?,
+        settings: chat.settings(caller.id()).await?,
     }))
 }
 
-/// Say who may write to one
+/// Say who may write to one, and whether one is seen
 #[utoipa::path(
     patch, path = "/api/v1/chat/settings", tag = "chat", security(("token" = [])), request_body = ChatSettingsBody,
     responses((status = 200, description = "One's settings.", body = ChatSettingsReply))
@@ -393,10 +399,50 @@ async fn change_settings(
     caller: Caller,
     Body(body): Body<ChatSettingsBody>,
 ) -> Result<Json<ChatSettingsReply>> {
-    chat.set_who_may_message(&caller.actor, body.who_may_message)
-        .await?;
+    let (who, shows) = (body.who_may_message, body.shows_presence);
+    if who.is_none() && shows.is_none() {
+        return Err(Error::new(Code::NothingToChange));
+    }
     Ok(Json(ChatSettingsReply {
         success: true,
-        who_may_message: body.who_may_message,
+        settings: chat.set_settings(&caller.actor, who, shows).await?,
+    }))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct PresenceQuery {
+    /// 1 to 100 ids, joined by commas.
+    #[param(example = "465910002886901760")]
+    ids: String,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct PresenceReply {
+    #[schema(example = true)]
+    success: bool,
+    presence: Vec<Presence>,
+}
+
+/// Who is there
+///
+/// People who follow one and whom one follows, and those who have written to one; while both show themselves. The
+/// others are left out.
+#[utoipa::path(
+    get, path = "/api/v1/chat/presence", tag = "chat", security(("token" = [])), params(PresenceQuery),
+    responses((status = 200, description = "How they stand.", body = PresenceReply))
+)]
+async fn presence(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Query(query): Query<PresenceQuery>,
+) -> Result<Json<PresenceReply>> {
+    let ids = query.ids.split(',').map(str::parse);
+    let ids = ids.collect::<std::result::Result<Vec<UserId>, _>>().ok();
+    let ids = ids.filter(|ids| ids.len() <= MAX_LIMIT as usize);
+    let ids = ids.ok_or(Code::InvalidQuery)?;
+    Ok(Json(PresenceReply {
+        success: true,
+        presence: chat.presence_of(caller.id(), ids).await?,
     }))
 }

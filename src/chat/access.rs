@@ -50,6 +50,25 @@ pub enum RoomKey {
     Numbered(RoomId),
 }
 
+/// What somebody has set about being written to, and being seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatSettings {
+    /// Whom they let write to them.
+    pub who_may_message: WhoMayMessage,
+    /// Whether people they know see that they are there, and when they last were. Who does not show it does not see it.
+    pub shows_presence: bool,
+}
+
+impl Default for ChatSettings {
+    fn default() -> Self {
+        Self {
+            who_may_message: WhoMayMessage::default(),
+            shows_presence: true,
+        }
+    }
+}
+
 impl RoomKey {
     /// Reads what a client wrote. Two ids joined by `_` mean the conversation of these two, in whatever order; `~` and an
     /// id mean that room.
@@ -297,8 +316,12 @@ pub(super) fn acquaintance(tx: &ReadTx<'_>, sender: UserId, to: UserId) -> Resul
         WhoMayMessage::Everyone => true,
     };
     Ok(Acquaintance {
-        is_welcome: welcomes(sql::who_may_message(tx, to)?, is_followed, follows),
-        is_welcome_back: welcomes(sql::who_may_message(tx, sender)?, follows, is_followed),
+        is_welcome: welcomes(sql::settings(tx, to)?.who_may_message, is_followed, follows),
+        is_welcome_back: welcomes(
+            sql::settings(tx, sender)?.who_may_message,
+            follows,
+            is_followed,
+        ),
         is_followed,
     })
 }

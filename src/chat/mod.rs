@@ -29,19 +29,19 @@ use crate::id::{Ids, MessageId, RoomId, UserId};
 use crate::store::{Registry, Store};
 use crate::text;
 
-pub use access::{RoomKey, WhoMayMessage};
+pub use access::{ChatSettings, RoomKey, WhoMayMessage};
 use commands::Notice;
 pub use commands::{
     AddToGroup, AnswerRequest, ClearConversation, CreateGroup, CreateRoom, DeleteMessage,
     EditMessage, ExpireMessages, InviteToRoom, JoinRoom, LiftSanction, MarkDelivered, MarkRead,
-    PinMessage, ReactToMessage, RemoveMember, SanctionMember, SendMessage, SetChatSettings,
-    SetRole, StartConversation, UpdateRoom, WithdrawInvitation,
+    NoteSeen, PinMessage, ReactToMessage, RemoveMember, SanctionMember, SendMessage,
+    SetChatSettings, SetRole, StartConversation, UpdateRoom, WithdrawInvitation,
 };
 pub use conversation::{ChatType, Conversation, Folder};
 pub use message::{
     History, MAX_MESSAGE_CHARS, Message, MessageDraft, MessageEdit, MessageType, Reaction, Span,
 };
-pub use presence::Presence;
+pub use presence::{Changed, Difference, Presence, Presences, Snapshot, Status};
 pub use reading::MAX_MESSAGES;
 pub use room::{
     Invitation, MAX_GROUP, MAX_RETENTION_DAYS, MAX_SLOW_MODE_S, MAX_TITLE_CHARS, MAX_TOPIC_CHARS,
@@ -51,6 +51,8 @@ pub use room::{
 
 /// Characters of why somebody was muted or banned.
 const MAX_REASON_CHARS: usize = 300;
+/// People whom one command notes as seen.
+const SEEN_AT_ONCE: usize = 1_000;
 /// Messages that one command removes because they are too old.
 const EXPIRY_STEP: u32 = 500;
 
@@ -60,7 +62,7 @@ pub struct Chat {
     store: Store,
     ids: Ids,
     opens_rooms: bool,
-    presence: Presence,
+    presence: Presences,
 }
 
 /// Adds the domain's commands.
@@ -74,12 +76,12 @@ impl Chat {
             store,
             ids,
             opens_rooms: options.opens_rooms,
-            presence: Presence::default(),
+            presence: Presences::default(),
         }
     }
 
     /// Who is where just now.
-    pub fn presence(&self) -> &Presence {
+    pub fn presence(&self) -> &Presences {
         &self.presence
     }
 
@@ -434,13 +436,31 @@ impl Chat {
         self.store.submit_once(command, actor.once.clone()).await
     }
 
-    /// Sets who may write to somebody.
-    pub async fn set_who_may_message(&self, actor: &Actor, who: WhoMayMessage) -> Result<()> {
+    /// Sets who may write to somebody, and whether they are seen; what is absent stays.
+    pub async fn set_settings(
+        &self,
+        actor: &Actor,
+        who_may_message: Option<WhoMayMessage>,
+        shows_presence: Option<bool>,
+    ) -> Result<ChatSettings> {
         let command = SetChatSettings {
             user_id: actor.user_id,
-            who_may_message: who,
+            who_may_message,
+            shows_presence,
         };
         self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Notes that people were there just now; as many as there are.
+    pub async fn note_seen(&self, people: &[UserId]) -> Result<()> {
+        for some in people.chunks(SEEN_AT_ONCE) {
+            let command = NoteSeen {
+                people: some.to_vec(),
+                at: self.ids.now(),
+            };
+            self.store.submit(command).await?;
+        }
+        Ok(())
     }
 
     /// Removes the messages that are older than their rooms keep them; some at a time.

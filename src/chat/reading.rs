@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use super::{
-    Chat, ChatType, Conversation, Folder, History, Invitation, Member, Message, MessageEdit, Role,
-    Room, RoomKey, RoomKind, RoomView, Sanctioned, Span, WhoMayMessage, access, sql,
+    Chat, ChatSettings, ChatType, Conversation, Folder, History, Invitation, Member, Message,
+    MessageEdit, Presence, Role, Room, RoomKey, RoomKind, RoomView, Sanctioned, Span, Status,
+    access, sql,
 };
+use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::id::{MessageId, RoomId, UserId};
 use crate::page::{Cursor, MAX_LIMIT, Page, Slice};
@@ -250,11 +252,31 @@ impl Chat {
             .await
     }
 
-    /// Who may write to somebody.
-    pub async fn who_may_message(&self, user: UserId) -> Result<WhoMayMessage> {
-        self.store
-            .read(move |tx| sql::who_may_message(tx, user))
-            .await
+    /// What somebody has set.
+    pub async fn settings(&self, user: UserId) -> Result<ChatSettings> {
+        self.store.read(move |tx| sql::settings(tx, user)).await
+    }
+
+    /// Whether these people are there, as far as somebody may know; those of whom they may not are left out.
+    pub async fn presence_of(&self, viewer: UserId, people: Vec<UserId>) -> Result<Vec<Presence>> {
+        let showing = self
+            .store
+            .read(move |tx| sql::showing_presence(tx, viewer, &people))
+            .await?;
+        let told = |(user_id, seen_at): (UserId, Option<Timestamp>)| {
+            let status = self.presence.status(user_id);
+            Presence {
+                user_id,
+                status,
+                last_seen_at: seen_at.filter(|_| status == Status::Offline),
+            }
+        };
+        Ok(showing.into_iter().map(told).collect())
+    }
+
+    /// People by their ids, to show.
+    pub async fn people(&self, ids: Vec<UserId>) -> Result<HashMap<UserId, Person>> {
+        self.store.read(move |tx| users::summaries(tx, &ids)).await
     }
 
     /// Somebody's conversations, the latest first.

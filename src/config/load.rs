@@ -39,6 +39,9 @@ const ORIGINAL_NAMES: &[(&str, &str, &str)] = &[("JWT_SECRET", "auth", "jwt_secr
 /// A secret of fewer bytes is warned of: HMAC-SHA-256 wants as many as its hash has (RFC 7518 section 3.2).
 const LEAST_SECRET: usize = 32;
 
+/// Hubs within one process, at most.
+const MAX_HUBS: u32 = 8;
+
 /// What was read.
 #[derive(Debug)]
 pub struct Loaded {
@@ -158,6 +161,14 @@ fn checked(config: Config) -> Result<Config, ConfigError> {
         return wrong(
             "realtime.protocol_test_profile lets everybody in: it needs server.listen to be on the loopback interface.",
         );
+    }
+    if realtime.hubs > 1 && !config.server.listen.ip().is_loopback() {
+        return wrong(
+            "realtime.hubs is for tests: it needs server.listen to be on the loopback interface.",
+        );
+    }
+    if !(1..=MAX_HUBS).contains(&realtime.hubs) {
+        return wrong("realtime.hubs must be 1 to 8.");
     }
     Ok(config)
 }

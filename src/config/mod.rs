@@ -347,6 +347,8 @@ section! {
         events_per_minute: u32 = 1_200;
         /// Answers as the official test suites of Engine.IO and Socket.IO expect it, instead of serving people. Nobody is asked who they are, so only on the loopback interface.
         protocol_test_profile: bool = false;
+        /// Serves the sockets by so many hubs that share nothing but what one tells the other, as several machines would; for tests, and only on the loopback interface.
+        hubs: u32 = 1;
     }
 }
 

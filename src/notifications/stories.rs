@@ -185,6 +185,7 @@ pub(super) fn effect(event: Event, at: Timestamp) -> Effect {
         | Event::SessionsEnded { .. }
         | Event::MediaChanged { .. }
         | Event::Live(_)
+        | Event::PresenceHidden { .. }
         | Event::RoomLeft { .. } => Effect::None,
     }
 }

@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Shared;
-use super::hub::Change;
 use super::packet::Event;
 use super::people::Guest;
-use crate::chat::{Folder, Message, MessageDraft, RoomKey, Span};
+use crate::chat::{Folder, Message, MessageDraft, RoomKey, Span, Status};
 use crate::error::{Code, Error, Result};
 use crate::id::{MediaId, MessageId, PostId, UserId};
 use crate::page::Page;
@@ -117,6 +116,17 @@ struct Start {
     target_user_id: UserId,
 }
 
+#[derive(Deserialize)]
+struct SetPresence {
+    status: Status,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Watch {
+    user_ids: Vec<UserId>,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Folders {
@@ -202,6 +212,20 @@ pub(super) async fn handle(
             let noted = shared.chat.mark_delivered(guest.actor(), key, number);
             noted.await.map(|()| "{}".to_owned())
         }
+        "set_presence" => {
+            let SetPresence { status } = read(event)?;
+            let status = match status {
+                // Who is connected is not gone; who does not want to be seen says so in their settings.
+                Status::Offline | Status::Away => Status::Away,
+                Status::Online => Status::Online,
+            };
+            shared.set_status(guest, status);
+            Ok("{}".to_owned())
+        }
+        "watch_presence" => {
+            let Watch { user_ids } = read(event)?;
+            to_json(&shared.watch(guest, user_ids).await?)
+        }
         "start_conversation" => {
             let Start { target_user_id } = read(event)?;
             shared.check_writes(guest)?;
@@ -259,16 +283,15 @@ async fn join(shared: &Shared, guest: &Arc<Guest>, join: Join) -> Result<String>
         }
     };
     guest.add_room(room.id)?;
-    if shared.hub.enter(guest, &room, since.unwrap_or(0)) == Change::Person {
-        shared.tell_presence("user_joined", guest, room.id, &room.key);
-    }
+    let change = shared.hub.enter(guest, &room, since.unwrap_or(0));
+    shared.came_or_went(guest, room.id, &room.key, change, true);
     let (first, has_newer) = match since {
         None => (history(Span::Latest, ON_JOINING).await?.messages, false),
         Some(number) => missed(shared, user, &key, number).await?,
     };
     let mut shown = first.last().map_or(since.unwrap_or(0), |last| last.number);
     guest.tell("message_history", &to_json(&first)?);
-    let mut named = shared.chat.presence().people(room.id);
+    let mut named = shared.hub.presences().in_room(room.id);
     named.truncate(MAX_NAMED);
     guest.tell("room_users", &to_json(&named)?);
     // Who has not caught up is shown nothing that comes after what is missing, and asks again.
@@ -344,9 +367,7 @@ async fn leave(shared: &Shared, guest: &Arc<Guest>, place: Where) -> Result<Stri
     let change = shared.hub.leave(guest, room.id).ok_or(Code::NotInRoom)?;
     guest.drop_room(room.id);
     shared.end_typing(guest, room.id);
-    if change == Change::Person {
-        shared.tell_presence("user_left", guest, room.id, &room.key);
-    }
+    shared.came_or_went(guest, room.id, &room.key, change, false);
     Ok("{}".to_owned())
 }
 

@@ -4,13 +4,13 @@
 //! message that it was shown, so that what is read from the database and what comes live fit together without a gap and
 //! without a repeat: see [`Hub::catch_up`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::engine::{Frame, SendError};
 use super::packet;
 use super::people::Guest;
-use crate::chat::{self, Presence, Room};
+use crate::chat::{self, Changed, Presences, Room};
 use crate::clock::Timestamp;
 use crate::event::{Audience, Live};
 use crate::id::{RoomId, SessionId, UserId};
@@ -21,9 +21,13 @@ const MAX_OF_ONE: usize = 64;
 
 /// Everybody who is connected to this node.
 pub(super) struct Hub {
-    presence: Presence,
+    presences: Presences,
     rooms: RwLock<HashMap<RoomId, Arc<Place>>>,
     people: RwLock<HashMap<UserId, Vec<Arc<Guest>>>>,
+    /// Who wants to know whether somebody is there.
+    watchers: RwLock<HashMap<UserId, Vec<Arc<Guest>>>>,
+    /// Those who went since it was last written down when they were seen.
+    gone: Mutex<HashSet<UserId>>,
 }
 
 /// A room that somebody looks at.
@@ -53,19 +57,114 @@ struct Seat {
 /// What changed when somebody came or went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// The person is here now, or no more.
+    /// The person is in the room now, or no more.
     Person,
-    /// They are, or were, here with another connection as well.
+    /// They are, or were, there by way of another hub as well.
+    Hub,
+    /// They are, or were, there with another connection to this hub as well.
     Connection,
 }
 
+impl Change {
+    fn of(changed: Changed<()>) -> Self {
+        match changed {
+            Changed { here: None, .. } => Self::Connection,
+            Changed { anywhere: None, .. } => Self::Hub,
+            Changed { .. } => Self::Person,
+        }
+    }
+}
+
 impl Hub {
-    pub(super) fn new(presence: Presence) -> Self {
+    pub(super) fn new(presences: Presences) -> Self {
         Self {
-            presence,
+            presences,
             rooms: RwLock::default(),
             people: RwLock::default(),
+            watchers: RwLock::default(),
+            gone: Mutex::default(),
         }
+    }
+
+    /// Who is where, as far as this hub knows.
+    pub(super) fn presences(&self) -> &Presences {
+        &self.presences
+    }
+
+    /// The name of a room that somebody here looks at.
+    pub(super) fn key(&self, room: RoomId) -> Option<String> {
+        self.place(room).map(|place| place.key.clone())
+    }
+
+    /// Somebody has no connection here any more.
+    pub(super) fn note_gone(&self, user: UserId) {
+        self.lock_gone().insert(user);
+    }
+
+    /// Those who went since this was last asked.
+    pub(super) fn take_gone(&self) -> Vec<UserId> {
+        std::mem::take(&mut *self.lock_gone()).into_iter().collect()
+    }
+
+    fn lock_gone(&self) -> MutexGuard<'_, HashSet<UserId>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who wants to know whether somebody is there.
+    pub(super) fn watchers(&self, of: UserId) -> Vec<Arc<Guest>> {
+        let watchers = self.watchers.read().unwrap_or_else(PoisonError::into_inner);
+        watchers.get(&of).cloned().unwrap_or_default()
+    }
+
+    /// A connection watches these people, instead of those before.
+    pub(super) fn watch(&self, guest: &Arc<Guest>, people: Vec<UserId>) {
+        let mut watchers = self
+            .watchers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        for user in &people {
+            watchers.entry(*user).or_default().push(Arc::clone(guest));
+        }
+        for user in guest.put_watched(people) {
+            take_one(&mut watchers, user, guest);
+        }
+    }
+
+    /// Nobody watches somebody any more, and they watch nobody.
+    pub(super) fn forget_watched(&self, user: UserId) {
+        let mut watchers = self
+            .watchers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        for watcher in watchers.remove(&user).into_iter().flatten() {
+            watcher.drop_watched(user);
+        }
+        for guest in self.guests_of(user) {
+            for watched in guest.put_watched(Vec::new()) {
+                take_one(&mut watchers, watched, &guest);
+            }
+        }
+    }
+
+    /// Somebody watches somebody else no more; returns the connections that did.
+    pub(super) fn unwatch(&self, watcher: UserId, watched: UserId) -> Vec<Arc<Guest>> {
+        let mut watchers = self
+            .watchers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(all) = watchers.get_mut(&watched) else {
+            return Vec::new();
+        };
+        let taken: Vec<Arc<Guest>> = all
+            .extract_if(.., |guest| guest.user_id() == watcher)
+            .collect();
+        for guest in &taken {
+            guest.drop_watched(watched);
+        }
+        if all.is_empty() {
+            watchers.remove(&watched);
+        }
+        taken
     }
 
     fn place(&self, id: RoomId) -> Option<Arc<Place>> {
@@ -84,8 +183,8 @@ impl Hub {
         has_room
     }
 
-    /// Somebody's connection is gone. Returns the rooms in which they are no more.
-    pub(super) fn remove(&self, guest: &Arc<Guest>) -> Vec<(RoomId, String)> {
+    /// Somebody's connection is gone. Returns the rooms that it looked at, and what that changed there.
+    pub(super) fn remove(&self, guest: &Arc<Guest>) -> Vec<(RoomId, Change, String)> {
         {
             let mut people = self.people.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(known) = people.get_mut(&guest.user_id()) {
@@ -95,12 +194,13 @@ impl Hub {
                 }
             }
         }
+        self.watch(guest, Vec::new());
         guest
             .take_rooms()
             .into_iter()
             .filter_map(|room| {
                 let (change, key) = self.vacate(guest, room)?;
-                (change == Change::Person).then_some((room, key))
+                Some((room, change, key))
             })
             .collect()
     }
@@ -133,11 +233,7 @@ impl Hub {
             if seats.seats.insert(guest.number(), seat).is_some() {
                 return Change::Connection;
             }
-            return if self.presence.enter(room.id, guest.user_id()) {
-                Change::Person
-            } else {
-                Change::Connection
-            };
+            return Change::of(self.presences.enter(room.id, guest.user_id()));
         }
     }
 
@@ -166,11 +262,7 @@ impl Hub {
         let place = self.place(room)?;
         let mut seats = place.lock();
         seats.seats.remove(&guest.number())?;
-        let change = if self.presence.leave(room, guest.user_id()) {
-            Change::Person
-        } else {
-            Change::Connection
-        };
+        let change = Change::of(self.presences.leave(room, guest.user_id()));
         if seats.seats.is_empty() {
             seats.is_closed = true;
             drop(seats);
@@ -248,6 +340,19 @@ impl Hub {
             .filter(|guest| guest.expires_at() <= now)
             .cloned()
             .collect()
+    }
+}
+
+/// A connection watches somebody no more. It may have been entered twice for a moment: one goes.
+fn take_one(watchers: &mut HashMap<UserId, Vec<Arc<Guest>>>, watched: UserId, guest: &Arc<Guest>) {
+    let Some(all) = watchers.get_mut(&watched) else {
+        return;
+    };
+    if let Some(at) = all.iter().position(|one| Arc::ptr_eq(one, guest)) {
+        all.swap_remove(at);
+    }
+    if all.is_empty() {
+        watchers.remove(&watched);
     }
 }
 

@@ -5,6 +5,8 @@
 //! * `people`: the application: who somebody is, and how much they may ask;
 //! * `events`: what they ask;
 //! * `hub`: who looks at what, and has been shown which of it;
+//! * `hubs`: what hubs tell each other, where there are several;
+//! * `presence`: whether people are there, for those who may know;
 //! * `typing`: who is typing;
 //! * `protocol_test`: the application that the official test suites talk to.
 //!
@@ -14,8 +16,10 @@
 mod engine;
 mod events;
 mod hub;
+mod hubs;
 mod packet;
 mod people;
+mod presence;
 mod protocol_test;
 mod sockets;
 mod typing;
@@ -30,8 +34,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use self::hubs::{Hubs, Said};
 use crate::auth::Auth;
-use crate::chat::Chat;
+use crate::chat::{Chat, Presences, Status};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::error::{Code, Error, Result};
@@ -39,6 +44,7 @@ use crate::event::{Event, Live, UserStatus};
 use crate::gateway::Limits;
 use crate::id::{RoomId, SessionId, UserId};
 use crate::links::{Links, Signer};
+use crate::pubsub::{Alone, Ear, HubId, Loopback, PubSub};
 use crate::store::Store;
 use crate::tasks::Tasks;
 
@@ -76,7 +82,11 @@ pub struct Needs {
 
 /// What the parts of this module share.
 struct Shared {
+    id: HubId,
     hub: hub::Hub,
+    /// Joins this hub to the others, where there are any.
+    bus: Arc<dyn PubSub>,
+    has_others: bool,
     chat: Chat,
     auth: Auth,
     limits: Limits,
@@ -106,6 +116,10 @@ enum Committed {
         user_id: UserId,
         reason: String,
     },
+    /// Somebody does not want to be seen any more.
+    Hidden(UserId),
+    /// One follows the other no more.
+    Parted(UserId, UserId),
 }
 
 impl Realtime {
@@ -124,43 +138,50 @@ impl Realtime {
             signer,
             clock,
         } = needs;
-        let (committed, backlog) = mpsc::channel(MAX_BACKLOG);
-        let shared = Arc::new(Shared {
-            hub: hub::Hub::new(chat.presence().clone()),
-            chat,
-            auth,
-            limits,
-            options: config.realtime.clone(),
-            has_limits: config.limits.enabled,
-            tasks: tasks.clone(),
-            signer,
-            clock,
-            committed: committed.clone(),
-            shown: Notify::new(),
-        });
+        let count = u64::from(config.realtime.hubs.max(1));
+        let bus: Arc<dyn PubSub> = if count > 1 {
+            Arc::new(Loopback::default())
+        } else {
+            Arc::new(Alone)
+        };
+        let lost = CancellationToken::new();
+        let mut all = Vec::new();
+        for id in 0..count {
+            // What is asked over HTTP is asked of the first one.
+            let presences = if id == 0 {
+                chat.presence().clone()
+            } else {
+                Presences::default()
+            };
+            let (committed, backlog) = mpsc::channel(MAX_BACKLOG);
+            let ear = bus.subscribe(id);
+            let shared = Arc::new(Shared {
+                id,
+                hub: hub::Hub::new(presences),
+                bus: Arc::clone(&bus),
+                has_others: ear.is_some(),
+                chat: chat.clone(),
+                auth: auth.clone(),
+                limits: limits.clone(),
+                options: config.realtime.clone(),
+                has_limits: config.limits.enabled,
+                tasks: tasks.clone(),
+                signer: signer.clone(),
+                clock: clock.clone(),
+                committed: committed.clone(),
+                shown: Notify::new(),
+            });
+            observe(store, committed, lost.clone());
+            shared.start(backlog, ear);
+            all.push(shared);
+        }
         let (routes, close) = if config.realtime.protocol_test_profile {
             test_routes(&config.realtime, tasks)
         } else {
-            people_routes(&shared, tasks)
+            people_routes(Hubs::new(all), &config.realtime, tasks)
         };
-        let lost = Arc::new(CancellationToken::new());
-        store.observe(Box::new({
-            let lost = Arc::clone(&lost);
-            move |events| {
-                let all = events
-                    .iter()
-                    .filter_map(|one| Committed::from_event(&one.event));
-                for one in all {
-                    if committed.try_send(one).is_err() {
-                        lost.cancel();
-                    }
-                }
-            }
-        }));
-        let showing = Arc::clone(&shared);
-        tasks.spawn("live", async move {
+        tasks.spawn("sockets", async move {
             tokio::select! {
-                () = showing.show(backlog) => {}
                 () = stopping.cancelled() => {}
                 () = lost.cancelled() => {
                     warn!("More was committed than could be shown: all sockets are closed, and come back");
@@ -175,6 +196,20 @@ impl Realtime {
     pub fn routes(self) -> Router {
         self.routes
     }
+}
+
+/// Hands over what is committed; says so where there is no room for it.
+fn observe(store: &Store, committed: mpsc::Sender<Committed>, lost: CancellationToken) {
+    store.observe(Box::new(move |events| {
+        let all = events
+            .iter()
+            .filter_map(|one| Committed::from_event(&one.event));
+        for one in all {
+            if committed.try_send(one).is_err() {
+                lost.cancel();
+            }
+        }
+    }));
 }
 
 impl Committed {
@@ -201,6 +236,12 @@ impl Committed {
                 user_id: *user_id,
                 reason: reason.clone(),
             }),
+            Event::PresenceHidden { user_id } => Some(Self::Hidden(*user_id)),
+            Event::UnfollowCreated {
+                user_id,
+                following_id,
+                ..
+            } => Some(Self::Parted(*user_id, *following_id)),
             Event::UserStatusChanged { user_id, status } if *status != UserStatus::Active => {
                 Some(Self::SessionsEnded {
                     user_id: *user_id,
@@ -213,6 +254,23 @@ impl Committed {
 }
 
 impl Shared {
+    /// Begins to show, to hear, and to note who is there.
+    fn start(self: &Arc<Self>, backlog: mpsc::Receiver<Committed>, ear: Option<Ear>) {
+        let shared = Arc::clone(self);
+        let stopping = self.tasks.stopping().clone();
+        self.tasks.spawn("live", async move {
+            stopping.run_until_cancelled(shared.show(backlog)).await;
+        });
+        let shared = Arc::clone(self);
+        self.tasks
+            .spawn("last seen", async move { shared.write_seen().await });
+        if let Some(ear) = ear {
+            let shared = Arc::clone(self);
+            self.tasks
+                .spawn("hubs", async move { shared.listen(ear).await });
+        }
+    }
+
     /// Shows what is committed, in its order, for ever.
     async fn show(&self, mut backlog: mpsc::Receiver<Committed>) {
         let mut ticks = tokio::time::interval(EXPIRY);
@@ -250,6 +308,8 @@ impl Shared {
                     user_id,
                     reason,
                 }) => self.see_out(user_id, room_id, &reason),
+                Some(Committed::Hidden(user_id)) => self.hide(user_id),
+                Some(Committed::Parted(one, other)) => self.part(one, other),
             }
             self.shown.notify_waiters();
             // One node serves others as well.
@@ -305,9 +365,7 @@ impl Shared {
             self.end_typing(&guest, room);
             let payload = json!({ "roomId": key, "reason": reason });
             guest.tell("room_left", &payload.to_string());
-            if change == hub::Change::Person {
-                self.tell_presence("user_left", &guest, room, &key);
-            }
+            self.came_or_went(&guest, room, &key, change, false);
         }
     }
 
@@ -316,31 +374,45 @@ impl Shared {
         for room in guest.rooms() {
             self.end_typing(guest, room);
         }
-        for (room, key) in self.hub.remove(guest) {
-            self.tell_presence("user_left", guest, room, &key);
+        for (room, change, key) in self.hub.remove(guest) {
+            self.came_or_went(guest, room, &key, change, false);
         }
+        self.set_status(guest, Status::Offline);
     }
 
-    /// Tells the others in a room that somebody came or went.
-    fn tell_presence(&self, name: &str, guest: &people::Guest, room: RoomId, key: &str) {
-        let payload = json!({
-            "userId": guest.user_id(),
-            "username": guest.username(),
-            "roomId": key,
-            "timestamp": self.clock.now().as_millis(),
+    /// Tells the others in a room, and the other hubs, that somebody came or went.
+    fn came_or_went(
+        &self,
+        guest: &people::Guest,
+        room: RoomId,
+        key: &str,
+        change: hub::Change,
+        is_there: bool,
+    ) {
+        let user = guest.user_id();
+        if change == hub::Change::Connection {
+            return;
+        }
+        self.say(&Said::Room {
+            room,
+            user,
+            is_there,
         });
-        self.hub
-            .show_others(room, guest.user_id(), name, &payload.to_string());
+        if change == hub::Change::Person {
+            let payload = self.presence_payload(user, guest.username(), key);
+            let name = if is_there { "user_joined" } else { "user_left" };
+            self.show_to_others(room, user, name, payload);
+        }
     }
 }
 
 type Close = Box<dyn FnOnce() + Send>;
 
-fn people_routes(shared: &Arc<Shared>, tasks: &Tasks) -> (Router, Close) {
-    let connect_timeout = Duration::from_millis(shared.options.connect_timeout_ms);
-    let people = Arc::new(people::People(Arc::clone(shared)));
+fn people_routes(hubs: Hubs, options: &config::Realtime, tasks: &Tasks) -> (Router, Close) {
+    let connect_timeout = Duration::from_millis(options.connect_timeout_ms);
+    let people = Arc::new(people::People(hubs));
     let server = sockets::Server::new(people, connect_timeout, tasks.clone());
-    let engine = engine::Engine::new(server, engine_options(&shared.options), tasks.clone());
+    let engine = engine::Engine::new(server, engine_options(options), tasks.clone());
     (engine.routes(PATHS), Box::new(move || engine.close_all()))
 }
 

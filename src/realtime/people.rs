@@ -11,13 +11,15 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::engine::{Frame, SendError};
-use super::hub::{Hub, Shown};
+use super::hub::Shown;
+use super::hubs::Hubs;
 use super::packet::{self, Event, MAIN};
 use super::sockets::{Application, Outlet};
 use super::typing::Typing;
 use super::{Shared, events};
 use crate::actor::Actor;
 use crate::auth::Claims;
+use crate::chat::Status;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error};
 use crate::gateway::bearer_token;
@@ -28,11 +30,13 @@ use crate::links::Links;
 const MAX_ROOMS: usize = 200;
 
 /// The application that people use.
-pub(super) struct People(pub(super) Arc<Shared>);
+pub(super) struct People(pub(super) Hubs);
 
 /// A connection of somebody.
 pub(super) struct Guest {
     number: u64,
+    /// The hub that it belongs to.
+    shared: Arc<Shared>,
     outlet: Outlet<People>,
     actor: Actor,
     claims: Arc<Claims>,
@@ -42,6 +46,7 @@ pub(super) struct Guest {
     base: Arc<str>,
     pub(super) typing: Typing,
     rooms: Mutex<Vec<RoomId>>,
+    watched: Mutex<Vec<UserId>>,
     pace: Mutex<Pace>,
     /// Whether they were shown out; what they asked before that is not done any more.
     is_out: AtomicBool,
@@ -127,6 +132,18 @@ impl Guest {
         rooms.clone()
     }
 
+    /// Notes whom they watch; returns whom they did before.
+    pub(super) fn put_watched(&self, people: Vec<UserId>) -> Vec<UserId> {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *watched, people)
+    }
+
+    /// They watch this person no more.
+    pub(super) fn drop_watched(&self, user: UserId) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|known| *known != user);
+    }
+
     pub(super) fn take_rooms(&self) -> Vec<RoomId> {
         std::mem::take(&mut *self.rooms.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -191,17 +208,13 @@ fn error_json(error: &Error) -> String {
 }
 
 impl People {
-    fn hub(&self) -> &Hub {
-        &self.0.hub
-    }
-
     /// Who it is: by what they say now, else by what the request said.
     fn identify(&self, origin: &Origin, body: &ConnectBody) -> Result<(Arc<Claims>, Actor), Error> {
         let said = body.token.as_deref().map(bearer_token);
         let token = said
             .or(origin.token.as_deref())
             .ok_or(Code::Unauthenticated)?;
-        self.0.auth.authenticate(token)
+        self.0.first().auth.authenticate(token)
     }
 }
 
@@ -254,8 +267,10 @@ impl Application for People {
         let (claims, actor) = self.identify(origin, &body).map_err(|_refused| {
             refused("Authentication error: please log in", Code::Unauthenticated)
         })?;
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         Ok(Arc::new(Guest {
-            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            number,
+            shared: Arc::clone(self.0.of(number)),
             outlet,
             actor,
             claims,
@@ -263,6 +278,7 @@ impl Application for People {
             base: Arc::clone(&origin.base),
             typing: Typing::default(),
             rooms: Mutex::default(),
+            watched: Mutex::default(),
             pace: Mutex::new(Pace {
                 due: Instant::now(),
             }),
@@ -271,35 +287,39 @@ impl Application for People {
     }
 
     fn welcome(&self, guest: &Arc<Guest>) {
-        if !self.hub().add(guest) {
+        let shared = &guest.shared;
+        if !shared.hub.add(guest) {
             guest.show_out(Code::TooManyConnections);
             return;
         }
         // The session may have ended between the check and the place among those who are told.
-        if !self.0.auth.is_live(guest.session_id()) {
-            self.hub().remove(guest);
+        if !shared.auth.is_live(guest.session_id()) {
+            shared.hub.remove(guest);
             guest.show_out(Code::Unauthenticated);
+            return;
         }
+        shared.set_status(guest, Status::Online);
     }
 
     fn expects_no_connect(&self, origin: &Origin) -> bool {
         let token = origin.token.as_deref();
-        token.is_some_and(|token| self.0.auth.authenticate(token).is_ok())
+        token.is_some_and(|token| self.0.first().auth.authenticate(token).is_ok())
     }
 
     async fn handle(&self, guest: Arc<Guest>, event: Event) {
         if guest.is_out.load(Ordering::Acquire) {
             return;
         }
-        let options = &self.0.options;
+        let shared = &guest.shared;
+        let options = &shared.options;
         let each = Duration::from_mins(1) / options.events_per_minute.max(1);
-        let is_in_time = !self.0.has_limits || {
+        let is_in_time = !shared.has_limits || {
             let mut pace = guest.pace.lock().unwrap_or_else(PoisonError::into_inner);
             pace.allows(Instant::now(), each, options.events_burst)
         };
         let outcome = if is_in_time {
-            let links = self.0.links(&guest.base);
-            links.scope(events::handle(&self.0, &guest, &event)).await
+            let links = shared.links(&guest.base);
+            links.scope(events::handle(shared, &guest, &event)).await
         } else {
             Err(Error::new(Code::RateLimited))
         };
@@ -311,7 +331,7 @@ impl Application for People {
     }
 
     fn disconnect(&self, guest: Arc<Guest>) {
-        self.0.gone(&guest);
+        guest.shared.gone(&guest);
     }
 }
 

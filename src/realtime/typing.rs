@@ -105,7 +105,6 @@ impl Shared {
             "roomId": key,
             "conversationId": key,
         });
-        self.hub
-            .show_others(room, guest.user_id(), "user_typing", &payload.to_string());
+        self.show_to_others(room, guest.user_id(), "user_typing", payload.to_string());
     }
 }

@@ -394,6 +394,13 @@ const ROWS: &[Row] = &[
     ),
     (
         "GET",
+        "/api/v1/chat/presence?ids=1",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
         "/api/v1/posts/batch?ids=1",
         Id::None,
         "",

@@ -28,6 +28,7 @@ mod media;
 mod notifications;
 mod plans;
 mod posts;
+mod presence;
 mod rooms;
 mod smoke;
 mod store;

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::access::{self, WhoMayMessage};
+use super::super::access::{self, ChatSettings, WhoMayMessage};
 use super::super::{MAX_GROUP, Role, Room, RoomKey, RoomKind, sql};
 use super::{announce, enter, make, room};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
+use crate::event::Event;
 use crate::id::{RoomId, UserId};
 use crate::store::{Command, WriteTx};
 use crate::users;
@@ -179,19 +180,48 @@ impl Command for ClearConversation {
     }
 }
 
-/// Sets who may write to somebody.
+/// Sets who may write to somebody, and whether they are seen; what is absent stays.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SetChatSettings {
     pub user_id: UserId,
-    pub who_may_message: WhoMayMessage,
+    pub who_may_message: Option<WhoMayMessage>,
+    pub shows_presence: Option<bool>,
 }
 
 impl Command for SetChatSettings {
     const NAME: &'static str = "chat.set_settings";
+    type Output = ChatSettings;
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<ChatSettings> {
+        users::living(tx, self.user_id)?;
+        let before = sql::settings(tx, self.user_id)?;
+        let now = ChatSettings {
+            who_may_message: self.who_may_message.unwrap_or(before.who_may_message),
+            shows_presence: self.shows_presence.unwrap_or(before.shows_presence),
+        };
+        sql::put_settings(tx, self.user_id, now)?;
+        if before.shows_presence && !now.shows_presence {
+            tx.signal(Event::PresenceHidden {
+                user_id: self.user_id,
+            });
+        }
+        Ok(now)
+    }
+}
+
+/// Notes that people were there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NoteSeen {
+    /// A thousand at most.
+    pub people: Vec<UserId>,
+    pub at: Timestamp,
+}
+
+impl Command for NoteSeen {
+    const NAME: &'static str = "chat.note_seen";
     type Output = ();
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
-        users::living(tx, self.user_id)?;
-        sql::put_who_may_message(tx, self.user_id, self.who_may_message)
+        sql::put_seen(tx, &self.people, self.at)
     }
 }

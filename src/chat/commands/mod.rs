@@ -21,7 +21,8 @@ use crate::id::{RoomId, UserId};
 use crate::store::{Registry, WriteTx};
 
 pub use conversations::{
-    AddToGroup, AnswerRequest, ClearConversation, CreateGroup, SetChatSettings, StartConversation,
+    AddToGroup, AnswerRequest, ClearConversation, CreateGroup, NoteSeen, SetChatSettings,
+    StartConversation,
 };
 pub use members::{
     InviteToRoom, LiftSanction, RemoveMember, SanctionMember, SetRole, WithdrawInvitation,
@@ -46,6 +47,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add::<LiftSanction>();
     registry.add::<MarkDelivered>();
     registry.add::<MarkRead>();
+    registry.add::<NoteSeen>();
     registry.add::<PinMessage>();
     registry.add::<ReactToMessage>();
     registry.add::<RemoveMember>();

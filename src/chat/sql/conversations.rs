@@ -2,8 +2,8 @@
 
 use rusqlite::named_params;
 
-use super::super::access::WhoMayMessage;
-use super::super::{Conversation, Folder, MAX_GROUP};
+use super::super::{ChatSettings, Conversation, Folder, MAX_GROUP, RoomKey};
+use super::members::ids_as_json;
 use super::rooms::{ROOM, room};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -12,28 +12,86 @@ use crate::page::Page;
 use crate::store::{ReadTx, WriteTx};
 use crate::users::{self, Person};
 
-/// Whom somebody lets write to them.
-pub(in crate::chat) fn who_may_message(tx: &ReadTx<'_>, user: UserId) -> Result<WhoMayMessage> {
+/// What somebody has set, or what is usual.
+pub(in crate::chat) fn settings(tx: &ReadTx<'_>, user: UserId) -> Result<ChatSettings> {
     let found = tx.optional(
-        "SELECT who_may_message FROM chat_settings WHERE user_id = :user",
+        "SELECT who_may_message, shows_presence FROM chat_settings WHERE user_id = :user",
         named_params! { ":user": user },
-        |row| row.get("who_may_message"),
+        |row| {
+            Ok(ChatSettings {
+                who_may_message: row.get("who_may_message")?,
+                shows_presence: row.get("shows_presence")?,
+            })
+        },
     )?;
     Ok(found.unwrap_or_default())
 }
 
-pub(in crate::chat) fn put_who_may_message(
+pub(in crate::chat) fn put_settings(
     tx: &WriteTx<'_>,
     user: UserId,
-    who: WhoMayMessage,
+    settings: ChatSettings,
 ) -> Result<()> {
     tx.execute(
-        "INSERT INTO chat_settings (user_id, who_may_message)
-         VALUES (:user, :who)
-         ON CONFLICT (user_id) DO UPDATE SET who_may_message = :who",
-        named_params! { ":user": user, ":who": who },
+        "INSERT INTO chat_settings (user_id, who_may_message, shows_presence)
+         VALUES (:user, :who, :shows)
+         ON CONFLICT (user_id) DO UPDATE SET who_may_message = :who, shows_presence = :shows",
+        named_params! {
+            ":user": user, ":who": settings.who_may_message, ":shows": settings.shows_presence,
+        },
     )?;
     Ok(())
+}
+
+/// Notes that people were there at a time.
+pub(in crate::chat) fn put_seen(tx: &WriteTx<'_>, people: &[UserId], at: Timestamp) -> Result<()> {
+    tx.execute(
+        "INSERT INTO last_seen (user_id, seen_at)
+         SELECT u.id, :at
+         FROM json_each(:people) AS wanted
+         JOIN users AS u ON u.id = wanted.value
+         WHERE true
+         ON CONFLICT (user_id) DO UPDATE SET seen_at = max(seen_at, :at)",
+        named_params! { ":people": ids_as_json(people)?, ":at": at },
+    )?;
+    Ok(())
+}
+
+/// Those of these people whose presence somebody may know, with when they were last seen: who follow them and whom they
+/// follow, and who have said something in their conversation; while both show themselves.
+pub(in crate::chat) fn showing_presence(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    people: &[UserId],
+) -> Result<Vec<(UserId, Option<Timestamp>)>> {
+    let pairs: Vec<(i64, String)> = people
+        .iter()
+        .map(|id| (id.get(), RoomKey::direct(viewer, *id).as_text()))
+        .collect();
+    let pairs = serde_json::to_string(&pairs).map_err(crate::error::Error::internal)?;
+    tx.all(
+        "SELECT u.id, l.seen_at
+         FROM json_each(:pairs) AS wanted
+         JOIN users AS u ON u.id = wanted.value ->> 0
+         LEFT JOIN last_seen AS l ON l.user_id = u.id
+         WHERE u.status = 'active'
+           AND NOT EXISTS (SELECT 1 FROM chat_settings AS s
+                           WHERE s.user_id IN (u.id, :viewer) AND s.shows_presence = 0)
+           AND (
+               u.id = :viewer
+               OR (
+                   EXISTS (SELECT 1 FROM follows AS f
+                           WHERE f.follower_id = :viewer AND f.following_id = u.id AND f.is_active = 1)
+                   AND EXISTS (SELECT 1 FROM follows AS f
+                               WHERE f.follower_id = u.id AND f.following_id = :viewer AND f.is_active = 1)
+               )
+               OR EXISTS (SELECT 1 FROM rooms AS r
+                          JOIN room_members AS p ON p.room_id = r.id AND p.user_id = u.id
+                          WHERE r.key = wanted.value ->> 1 AND p.sent_at IS NOT NULL)
+           )",
+        named_params! { ":viewer": viewer, ":pairs": pairs },
+        |row| Ok((row.get("id")?, row.get("seen_at")?)),
+    )
 }
 
 /// How a member of a conversation stands to it.

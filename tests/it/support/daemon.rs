@@ -32,6 +32,7 @@ pub(crate) fn command(data_dir: &Path) -> Command {
         .env("SOCIALHUB_AUTH__ARGON2_MEMORY_KIB", "64")
         .env("SOCIALHUB_AUTH__ARGON2_PASSES", "1")
         .env("SOCIALHUB_LIMITS__ENABLED", "false")
+        .env("SOCIALHUB_REALTIME__HUBS", super::hubs().to_string())
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

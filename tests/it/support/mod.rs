@@ -28,6 +28,11 @@ pub(crate) use tokens::{claims_of, sign, unsigned};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+/// By how many hubs the sockets are served: one, or as many as `SOCIALHUB_TESTS_HUBS` says.
+pub(crate) fn hubs() -> u32 {
+    std::env::var("SOCIALHUB_TESTS_HUBS").map_or(1, |text| text.parse().unwrap())
+}
+
 /// How long a test waits for what should happen soon.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -31,6 +31,7 @@ pub(crate) fn quick_config(dir: &Path) -> Config {
     config.auth.argon2_memory_kib = 64;
     config.auth.argon2_passes = 1;
     config.limits.enabled = false;
+    config.realtime.hubs = super::hubs();
     config
 }
 

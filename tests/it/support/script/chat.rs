@@ -5,9 +5,9 @@ use std::time::Duration;
 use socialhub::chat::{
     AddToGroup, AnswerRequest, ClearConversation, CreateGroup, CreateRoom, DeleteMessage,
     EditMessage, ExpireMessages, InviteToRoom, JoinRoom, LiftSanction, MarkDelivered, MarkRead,
-    PinMessage, ReactToMessage, RemoveMember, Role, RoomChange, RoomKey, Sanction, SanctionMember,
-    SendMessage, SetChatSettings, SetRole, StartConversation, UpdateRoom, Visibility,
-    WhoMayMessage, WithdrawInvitation,
+    NoteSeen, PinMessage, ReactToMessage, RemoveMember, Role, RoomChange, RoomKey, Sanction,
+    SanctionMember, SendMessage, SetChatSettings, SetRole, StartConversation, UpdateRoom,
+    Visibility, WhoMayMessage, WithdrawInvitation,
 };
 use socialhub::id::{MessageId, UserId};
 use socialhub::store::{Encoded, Once};
@@ -315,19 +315,27 @@ impl Script {
                 },
             ),
             "chat.clear_conversation" => encode(once, &ClearConversation { key, user_id, at }),
+            "chat.note_seen" => encode(
+                once,
+                &NoteSeen {
+                    people: vec![self.member(dice), self.member(dice), UserId::from(1)],
+                    at,
+                },
+            ),
             "chat.set_settings" => encode(
                 once,
                 &SetChatSettings {
                     user_id: self.member(dice),
                     // Mostly such that they meet.
                     who_may_message: dice.one_of(&[
-                        WhoMayMessage::Nobody,
-                        WhoMayMessage::Mutuals,
-                        WhoMayMessage::Followed,
-                        WhoMayMessage::Everyone,
-                        WhoMayMessage::Everyone,
-                        WhoMayMessage::Everyone,
+                        None,
+                        Some(WhoMayMessage::Nobody),
+                        Some(WhoMayMessage::Mutuals),
+                        Some(WhoMayMessage::Followed),
+                        Some(WhoMayMessage::Everyone),
+                        Some(WhoMayMessage::Everyone),
                     ]),
+                    shows_presence: dice.one_of(&[None, Some(true), Some(false)]),
                 },
             ),
             other => panic!("there is no generator for {other}"),

@@ -7,6 +7,7 @@ mod admin;
 mod auth;
 mod chat;
 mod comments;
+mod cookie;
 mod events;
 pub mod health;
 mod media;
@@ -107,6 +108,7 @@ pub fn routes(domains: Domains) -> Router {
 fn described() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::with_openapi(openapi::preface())
         .merge(auth::routes())
+        .merge(cookie::routes())
         .merge(setup::routes())
         .merge(users::routes())
         .merge(posts::routes())

@@ -20,7 +20,7 @@ use crate::actor::Actor;
 use crate::auth::Claims;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error};
-use crate::gateway::bearer_token;
+use crate::gateway::{CookieToken, bearer_token};
 use crate::id::{RoomId, SessionId, UserId};
 use crate::links::Links;
 
@@ -226,8 +226,12 @@ impl Application for People {
             let token = token.strip_prefix("Bearer%20").unwrap_or(token);
             Some(token.strip_prefix("Bearer+").unwrap_or(token).to_owned())
         };
+        let cookie = || {
+            let CookieToken(token) = request.extensions().get()?;
+            Some(token.clone())
+        };
         Origin {
-            token: header.or_else(query),
+            token: header.or_else(query).or_else(cookie),
             base: Links::current_base().unwrap_or_default(),
         }
     }

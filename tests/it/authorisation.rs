@@ -261,6 +261,14 @@ const ROWS: &[Row] = &[
         [401, 200, 200, 200],
     ),
     (
+        "POST",
+        "/api/v1/auth/cookie",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    ("DELETE", "/api/v1/auth/cookie", Id::None, "", [200; 4]),
+    (
         "GET",
         "/api/v1/auth/sessions",
         Id::None,

@@ -14,6 +14,7 @@ mod chat;
 mod codes;
 mod comments;
 mod config_and_process;
+mod cookie;
 mod counts;
 mod determinism;
 mod disk;

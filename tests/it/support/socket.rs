@@ -33,8 +33,20 @@ enum Packet {
 impl Socket {
     /// A WebSocket on which nothing has been said but the transport's greeting.
     pub(crate) async fn open(client: &Client, query: &str) -> Result<Self, Error> {
+        Self::open_with(client, query, &[]).await
+    }
+
+    /// The same with headers.
+    pub(crate) async fn open_with(
+        client: &Client,
+        query: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
         let address = client.url(&format!("/socket.io/?EIO=4&transport=websocket{query}"));
-        let request = address.replacen("http", "ws", 1).into_client_request()?;
+        let mut request = address.replacen("http", "ws", 1).into_client_request()?;
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse()?);
+        }
         let (stream, _response) = connect_async(request).await?;
         let mut socket = Self {
             stream,
@@ -64,6 +76,15 @@ impl Socket {
         match socket.packet().await {
             Packet::Other(text) if text.starts_with("40{") => Ok(socket),
             other => Err(format!("{other:?}")),
+        }
+    }
+
+    /// Asks to be connected, and says nothing more of who it is; what it is told.
+    pub(crate) async fn ask_in(&mut self) -> String {
+        self.say("40").await;
+        match self.packet().await {
+            Packet::Other(text) => text,
+            other => panic!("{other:?}"),
         }
     }
 

@@ -16,6 +16,7 @@ mod openapi;
 mod paging;
 mod posts;
 mod setup;
+mod sockets;
 mod tus;
 mod users;
 
@@ -116,6 +117,7 @@ fn described() -> OpenApiRouter<SharedDomains> {
         .merge(media::routes())
         .merge(tus::routes())
         .merge(chat::routes())
+        .merge(sockets::routes())
         .merge(notifications::routes())
         .merge(admin::routes())
         .merge(events::routes())

@@ -2,7 +2,7 @@
 //!
 //! * `access`: which room a name means, and who may be there, in one place;
 //! * `commands`: rooms appear, messages come, change, go;
-//! * `presence`: who is where just now;
+//! * `presence`: who is where just now; `connections`: with what;
 //! * `sql`: the statements.
 //!
 //! What is kept comes through here, whichever way it was sent; that those who look see it at once is `realtime`'s
@@ -10,6 +10,7 @@
 
 mod access;
 mod commands;
+mod connections;
 mod presence;
 mod sql;
 
@@ -30,6 +31,7 @@ use crate::users::{self, Person};
 
 pub use access::RoomKey;
 pub use commands::{DeleteMessage, EditMessage, JoinRoom, MarkRead, ReactToMessage, SendMessage};
+pub use connections::{Connection, Connections, Sockets};
 pub use presence::Presence;
 
 /// Characters in a message.
@@ -176,6 +178,7 @@ pub struct Chat {
     ids: Ids,
     opens_rooms: bool,
     presence: Presence,
+    connections: Connections,
 }
 
 /// Adds the domain's commands.
@@ -195,6 +198,7 @@ impl Chat {
             ids,
             opens_rooms: options.opens_rooms,
             presence: Presence::default(),
+            connections: Connections::default(),
         }
     }
 
@@ -230,6 +234,11 @@ impl Chat {
     /// Who is where just now.
     pub fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// Who is connected just now.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// A room in which somebody may read.

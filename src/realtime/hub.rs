@@ -217,7 +217,13 @@ impl Hub {
         }
     }
 
-    fn guests_of(&self, user: UserId) -> Vec<Arc<Guest>> {
+    /// The name of a room that somebody looks at.
+    pub(super) fn key(&self, room: RoomId) -> Option<String> {
+        self.place(room).map(|place| place.key.clone())
+    }
+
+    /// Somebody's connections.
+    pub(super) fn guests_of(&self, user: UserId) -> Vec<Arc<Guest>> {
         let people = self.people.read().unwrap_or_else(PoisonError::into_inner);
         people.get(&user).cloned().unwrap_or_default()
     }

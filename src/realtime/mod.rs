@@ -5,7 +5,7 @@
 //! * `people`: the application: who somebody is, and how much they may ask;
 //! * `events`: what they ask;
 //! * `hub`: who looks at what, and has been shown which of it;
-//! * `typing`: who is typing;
+//! * `typing`: who is typing; `listing`: who is connected;
 //! * `protocol_test`: the application that the official test suites talk to.
 //!
 //! What is kept goes through `chat` into the database, and is shown when it is committed there, in the order of the
@@ -14,13 +14,14 @@
 mod engine;
 mod events;
 mod hub;
+mod listing;
 mod packet;
 mod people;
 mod protocol_test;
 mod sockets;
 mod typing;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -133,6 +134,8 @@ impl Realtime {
             committed: committed.clone(),
             shown: Notify::new(),
         });
+        let sockets: Weak<Shared> = Arc::downgrade(&shared);
+        shared.chat.connections().are_known_to(sockets);
         let (routes, close) = if config.realtime.protocol_test_profile {
             test_routes(&config.realtime, tasks)
         } else {

@@ -84,6 +84,11 @@ impl Guest {
         self.number
     }
 
+    /// Under which id its client knows the connection.
+    pub(super) fn sid(&self) -> &str {
+        self.outlet.sid()
+    }
+
     pub(super) fn actor(&self) -> &Actor {
         &self.actor
     }

@@ -111,6 +111,13 @@ const ROWS: &[Row] = &[
         [401, 200, 200, 200],
     ),
     (
+        "GET",
+        "/api/v1/chat/socket-info",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
         "PATCH",
         "/api/v1/chat/messages/{messageId}",
         Id::Message,

@@ -29,6 +29,7 @@ mod notifications;
 mod plans;
 mod posts;
 mod smoke;
+mod sockets;
 mod store;
 mod uploads;
 mod users;

@@ -82,6 +82,11 @@ impl Socket {
     /// Asks to be connected, and says nothing more of who it is; what it is told.
     pub(crate) async fn ask_in(&mut self) -> String {
         self.say("40").await;
+        self.other().await
+    }
+
+    /// What comes next, which is neither an event nor an answer.
+    pub(crate) async fn other(&mut self) -> String {
         match self.packet().await {
             Packet::Other(text) => text,
             other => panic!("{other:?}"),
@@ -92,6 +97,12 @@ impl Socket {
     pub(crate) async fn say(&mut self, text: &str) {
         // A connection that is over shows when it is read from.
         self.stream.send(Message::text(text)).await.ok();
+    }
+
+    /// Sends a binary message.
+    pub(crate) async fn say_binary(&mut self, bytes: &[u8]) {
+        let bytes = bytes::Bytes::copy_from_slice(bytes);
+        self.stream.send(Message::Binary(bytes)).await.ok();
     }
 
     pub(crate) async fn emit(&mut self, name: &str, payload: Value) {

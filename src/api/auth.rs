@@ -18,7 +18,7 @@ use crate::auth::{
     Account, Auth, Claims, Client, Proof, Purpose, Session, SignUpDraft, SignedIn, identifier_key,
 };
 use crate::error::{Code, Error, Result};
-use crate::gateway::{Body, Caller, ClientIp, ErrorBody, Limits, Path, Query};
+use crate::gateway::{self, Body, Caller, ClientIp, ErrorBody, Limits, Path, Query, cookie};
 use crate::id::{SessionId, UserId};
 use crate::page::MAX_LIMIT;
 use crate::text;
@@ -263,11 +263,15 @@ async fn me(State(auth): State<Auth>, caller: Caller) -> Result<Json<AccountRepl
 /// Ends the session of this token alone.
 #[utoipa::path(
     post, path = "/api/v1/auth/logout", tag = "auth", security(("token" = [])),
-    responses((status = 200, description = "The token is worth nothing any more.", body = Done))
+    responses((
+        status = 200, description = "The token is worth nothing any more; its cookie is cleared.", body = Done,
+        headers(("set-cookie" = String))
+    ))
 )]
-async fn log_out(State(auth): State<Auth>, caller: Caller) -> Result<Json<Done>> {
+async fn log_out(State(auth): State<Auth>, caller: Caller) -> Result<Response> {
     auth.log_out(&caller.actor).await?;
-    Ok(Done::new("You are logged out."))
+    let cookie = [(header::SET_COOKIE, super::cookie::cleared()?)];
+    Ok((cookie, Done::new("You are logged out.")).into_response())
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -468,7 +472,7 @@ async fn reset_password(
     let proof = match (body.reset_token, body.otp) {
         (Some(token), _) => Proof::Token(token),
         (None, Some(code)) => Proof::Code(code),
-        (None, None) => Proof::Token(carried_token(&headers).ok_or(Code::InvalidResetToken)?),
+        (None, None) => Proof::Token(reset_token(&headers).ok_or(Code::InvalidResetToken)?),
     };
     auth.reset_password(&email, &body.new_password, proof)
         .await?;
@@ -480,25 +484,10 @@ async fn reset_password(
 }
 
 /// The reset token in the cookie, or else as bearer token.
-fn carried_token(headers: &HeaderMap) -> Option<String> {
-    let cookie = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == RESET_COOKIE)
-        .map(|(_, token)| token.to_owned());
-    let bearer = || {
-        headers
-            .get(header::AUTHORIZATION)?
-            .to_str()
-            .ok()?
-            .split_ascii_whitespace()
-            .nth(1)
-            .map(str::to_owned)
-    };
-    cookie.or_else(bearer)
+fn reset_token(headers: &HeaderMap) -> Option<String> {
+    cookie(headers, RESET_COOKIE)
+        .or_else(|| gateway::carried_token(headers))
+        .map(ToOwned::to_owned)
 }
 
 /// Ask for a code that proves one's e-mail address

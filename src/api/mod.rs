@@ -8,6 +8,7 @@ mod auth;
 mod chat;
 mod comments;
 mod conversations;
+mod cookie;
 mod events;
 pub mod health;
 mod media;
@@ -18,6 +19,7 @@ mod paging;
 mod posts;
 mod rooms;
 mod setup;
+mod sockets;
 mod tus;
 mod users;
 
@@ -110,6 +112,7 @@ pub fn routes(domains: Domains) -> Router {
 fn described() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::with_openapi(openapi::preface())
         .merge(auth::routes())
+        .merge(cookie::routes())
         .merge(setup::routes())
         .merge(users::routes())
         .merge(posts::routes())
@@ -120,6 +123,7 @@ fn described() -> OpenApiRouter<SharedDomains> {
         .merge(conversations::routes())
         .merge(messages::routes())
         .merge(rooms::routes())
+        .merge(sockets::routes())
         .merge(notifications::routes())
         .merge(admin::routes())
         .merge(events::routes())

@@ -215,6 +215,11 @@ impl Auth {
         self.shared.is_behind_tls
     }
 
+    /// How long a token is still good by itself, in seconds.
+    pub fn seconds_left(&self, claims: &Claims) -> i64 {
+        claims.exp.saturating_sub(self.shared.ids.now().as_secs())
+    }
+
     /// Makes an account and logs it in.
     pub async fn sign_up(&self, draft: SignUpDraft, client: Client) -> Result<SignedIn> {
         self.make_account(draft, Role::User, client).await

@@ -4,7 +4,7 @@
 //! * `access`: which room a name means, who may be there, and what they may do, in one place;
 //! * `commands`: rooms appear, people come and go, messages come, change, go;
 //! * `reading`: lists and histories;
-//! * `presence`: who is where just now;
+//! * `presence`: who is where just now; `connections`: with what;
 //! * `sql`: the statements.
 //!
 //! What is kept comes through here, whichever way it was sent; that those who look see it at once is `realtime`'s
@@ -12,6 +12,7 @@
 
 mod access;
 mod commands;
+mod connections;
 mod conversation;
 mod message;
 mod presence;
@@ -37,6 +38,7 @@ pub use commands::{
     NoteSeen, PinMessage, ReactToMessage, RemoveMember, SanctionMember, SendMessage,
     SetChatSettings, SetRole, StartConversation, UpdateRoom, WithdrawInvitation,
 };
+pub use connections::{Connection, Connections, Sockets};
 pub use conversation::{ChatType, Conversation, Folder};
 pub use message::{
     History, MAX_MESSAGE_CHARS, Message, MessageDraft, MessageEdit, MessageType, Reaction, Span,
@@ -63,6 +65,7 @@ pub struct Chat {
     ids: Ids,
     opens_rooms: bool,
     presence: Presences,
+    connections: Connections,
 }
 
 /// Adds the domain's commands.
@@ -77,12 +80,18 @@ impl Chat {
             ids,
             opens_rooms: options.opens_rooms,
             presence: Presences::default(),
+            connections: Connections::default(),
         }
     }
 
     /// Who is where just now.
     pub fn presence(&self) -> &Presences {
         &self.presence
+    }
+
+    /// Who is connected just now.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// Enters a room; one that is not there is made, where that is allowed.

@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
+use super::cookies::CookieToken;
 use crate::actor::Actor;
 use crate::auth::{Auth, Claims};
 use crate::error::{Code, Error, Result};
@@ -15,14 +16,22 @@ use crate::store::Once;
 /// What the edge found out about the caller, once a request.
 pub(super) type Identity = Arc<Result<(Arc<Claims>, Actor)>>;
 
-/// Reads the `Authorization` header. The scheme is not looked at, as in the original: its second word is the token.
-pub(super) fn identify(auth: &Auth, headers: &HeaderMap) -> Result<(Arc<Claims>, Actor)> {
-    let token = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_ascii_whitespace().nth(1))
+/// Who it is by the `Authorization` header; without one by the cookie, where that counts.
+pub(super) fn identify(
+    auth: &Auth,
+    headers: &HeaderMap,
+    cookie: Option<&CookieToken>,
+) -> Result<(Arc<Claims>, Actor)> {
+    let token = carried_token(headers)
+        .or(cookie.map(|cookie| cookie.0.as_str()))
         .ok_or(Code::Unauthenticated)?;
     auth.authenticate(token)
+}
+
+/// The token in the `Authorization` header. The scheme is not looked at, as in the original: its second word is the token.
+pub fn carried_token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    value.split_ascii_whitespace().nth(1)
 }
 
 /// A token as it stands, or behind its scheme.

@@ -4,7 +4,7 @@
 //! * `unreadable`: what does not even become a request;
 //! * `request_id`, `real_ip`, `paths`: what the request is;
 //! * `cors`, `limits`: whether it may go on;
-//! * `caller`: who asks;
+//! * `caller`, `cookies`: who asks;
 //! * `idempotency`: whether it was asked before;
 //! * `extract`, `form`: what it says;
 //! * `error`: how a refusal looks;
@@ -15,6 +15,7 @@
 //! Nothing here knows a domain but `auth`, and no route by name but for its limits.
 
 mod caller;
+mod cookies;
 mod cors;
 mod error;
 mod etag;
@@ -54,7 +55,8 @@ use crate::error::{Code, Error};
 use crate::links::{Links, Signer};
 use crate::tasks::Tasks;
 
-pub use caller::{Admin, Caller, bearer_token};
+pub use caller::{Admin, Caller, bearer_token, carried_token};
+pub use cookies::{CookieToken, SESSION as SESSION_COOKIE, cookie};
 pub use error::{ErrorBody, FieldErrorBody, status};
 pub use extract::{Body, BodyLimits, MAX_FORM_FIELDS, OneOrMany, Path, Query, patch};
 pub use form::{Form, is_form};
@@ -70,6 +72,10 @@ pub struct Peer(pub SocketAddr);
 /// Where a request comes from: the peer, or what a trusted proxy says.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientIp(pub IpAddr);
+
+/// Whether the client's connection is encrypted, as far as a trusted proxy says so: we speak no TLS ourselves.
+#[derive(Clone, Copy, Debug)]
+pub struct OverTls(pub bool);
 
 /// What the edge needs to decide.
 #[derive(Clone)]
@@ -87,6 +93,8 @@ struct Shared {
     upload_timeout: Duration,
     /// What stands before the paths of our own files; none means the host that the client asked.
     media_base: Option<Arc<str>>,
+    /// The origin of our own pages, where it is configured, as browsers write it.
+    public_origin: Option<String>,
     signer: Signer,
     max_body_bytes: u64,
     max_json_bytes: u64,
@@ -115,6 +123,7 @@ impl Edge {
                 timeout: Duration::from_millis(config.server.request_timeout_ms),
                 upload_timeout: Duration::from_secs(config.media.upload_timeout_s.into()),
                 media_base: media_base.map(|base| base.trim_end_matches('/').into()),
+                public_origin: config.server.public_url.as_deref().and_then(paths::origin),
                 signer,
                 max_body_bytes: config.server.max_body_bytes,
                 max_json_bytes: config.server.max_json_bytes,
@@ -262,6 +271,8 @@ impl Edge {
             .map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0.ip());
         let ip = real_ip::of(peer, request.headers(), &shared.trusted_proxies);
         request.extensions_mut().insert(ClientIp(ip));
+        let over_tls = OverTls(real_ip::is_over_tls(&request, &shared.trusted_proxies));
+        request.extensions_mut().insert(over_tls);
         let origin = request.headers().get(header::ORIGIN).cloned();
         let repeats_errors = paths::repeats_errors(request.uri().path());
         let mut response = if request.method() != Method::OPTIONS {
@@ -297,7 +308,11 @@ impl Edge {
     /// Runs the route, if the limits let the request through.
     async fn admit(&self, mut request: Request, next: Next, ip: IpAddr) -> Response {
         let shared = &*self.shared;
-        let identity = caller::identify(&shared.auth, request.headers());
+        let cookie = cookies::session_token(&request, |origin| {
+            shared.public_origin.as_deref() == Some(origin)
+                || origin == real_ip::base(&request, &shared.trusted_proxies)
+        });
+        let identity = caller::identify(&shared.auth, request.headers(), cookie.as_ref());
         let actor = identity.as_ref().ok().map(|(_, actor)| actor.user_id);
         let checked = shared
             .limits
@@ -306,6 +321,9 @@ impl Edge {
             refusal.into_response()
         } else {
             request.extensions_mut().insert(Arc::new(identity));
+            if let Some(cookie) = cookie {
+                request.extensions_mut().insert(cookie);
+            }
             request.extensions_mut().insert(BodyLimits {
                 any: shared.max_body_bytes,
                 text: shared.max_json_bytes,

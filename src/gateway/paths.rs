@@ -25,6 +25,21 @@ pub(super) fn is_socket(path: &str) -> bool {
     matches!(path, "/socket.io" | "/chat/socket.io" | "/engine.io")
 }
 
+/// Where browsers can give no header along; see `cookies`.
+pub(super) fn can_carry_no_header(path: &str) -> bool {
+    is_socket(path) || path == "/api/v1/stream"
+}
+
+/// The origin of an address, as browsers write it (RFC 6454 section 6.2): in lower case, without the usual port.
+pub(super) fn origin(address: &str) -> Option<String> {
+    let address: Uri = address.parse().ok()?;
+    let (scheme, host) = (address.scheme_str()?, address.host()?);
+    let usual = if scheme == "https" { 443 } else { 80 };
+    let port = address.port_u16().filter(|port| *port != usual);
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{scheme}://{host}{port}").to_ascii_lowercase())
+}
+
 /// Whether clients of a route look for the text of an error as `error`.
 pub(super) fn repeats_errors(path: &str) -> bool {
     path.strip_prefix(API)
@@ -112,6 +127,22 @@ mod tests {
         for path in ["/", "/livez", "/api/v10", "/postscript", "/docs/"] {
             assert!(!is_api(path), "{path}");
         }
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_write_them() {
+        for (address, meant) in [
+            ("https://social.example.org", "https://social.example.org"),
+            (
+                "HTTPS://Social.example.org:443/at/",
+                "https://social.example.org",
+            ),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(origin(address).as_deref(), Some(meant));
+        }
+        assert_eq!(origin("social.example.org"), None);
     }
 
     #[test]

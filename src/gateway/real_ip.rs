@@ -45,16 +45,22 @@ pub(super) fn base(request: &Request, trusted: &[Network]) -> String {
     else {
         return String::new();
     };
+    let scheme = if is_over_tls(request, trusted) {
+        "https"
+    } else {
+        "http"
+    };
+    format!("{scheme}://{host}")
+}
+
+/// Whether the client speaks TLS, which a trusted proxy says of it.
+pub(super) fn is_over_tls(request: &Request, trusted: &[Network]) -> bool {
     let is_trusted = request.extensions().get::<Peer>().is_some_and(|peer| {
         let ip = peer.0.ip();
         trusted.iter().any(|net| net.contains(ip))
     });
-    let forwarded = text(HeaderName::from_static("x-forwarded-proto"));
-    let scheme = match forwarded.filter(|_| is_trusted) {
-        Some("https") => "https",
-        _ => "http",
-    };
-    format!("{scheme}://{host}")
+    let forwarded = request.headers().get("x-forwarded-proto");
+    is_trusted && forwarded.is_some_and(|scheme| scheme == "https")
 }
 
 #[cfg(test)]

@@ -315,6 +315,7 @@ impl Hub {
         }
     }
 
+    /// Somebody's connections.
     pub(super) fn guests_of(&self, user: UserId) -> Vec<Arc<Guest>> {
         let people = self.people.read().unwrap_or_else(PoisonError::into_inner);
         people.get(&user).cloned().unwrap_or_default()

@@ -221,6 +221,10 @@ impl Hubs {
         self.all.get(at).unwrap_or(&self.all[0])
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Shared> {
+        self.all.iter().map(Arc::as_ref)
+    }
+
     pub(super) fn first(&self) -> &Arc<Shared> {
         self.of(0)
     }

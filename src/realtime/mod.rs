@@ -7,7 +7,7 @@
 //! * `hub`: who looks at what, and has been shown which of it;
 //! * `hubs`: what hubs tell each other, where there are several;
 //! * `presence`: whether people are there, for those who may know;
-//! * `typing`: who is typing;
+//! * `typing`: who is typing; `listing`: who is connected;
 //! * `protocol_test`: the application that the official test suites talk to.
 //!
 //! What is kept goes through `chat` into the database, and is shown when it is committed there, in the order of the
@@ -17,6 +17,7 @@ mod engine;
 mod events;
 mod hub;
 mod hubs;
+mod listing;
 mod packet;
 mod people;
 mod presence;
@@ -24,7 +25,7 @@ mod protocol_test;
 mod sockets;
 mod typing;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -175,10 +176,13 @@ impl Realtime {
             shared.start(backlog, ear);
             all.push(shared);
         }
+        let hubs = Arc::new(Hubs::new(all));
+        let sockets: Weak<Hubs> = Arc::downgrade(&hubs);
+        chat.connections().are_known_to(sockets);
         let (routes, close) = if config.realtime.protocol_test_profile {
             test_routes(&config.realtime, tasks)
         } else {
-            people_routes(Hubs::new(all), &config.realtime, tasks)
+            people_routes(hubs, &config.realtime, tasks)
         };
         tasks.spawn("sockets", async move {
             tokio::select! {
@@ -408,7 +412,7 @@ impl Shared {
 
 type Close = Box<dyn FnOnce() + Send>;
 
-fn people_routes(hubs: Hubs, options: &config::Realtime, tasks: &Tasks) -> (Router, Close) {
+fn people_routes(hubs: Arc<Hubs>, options: &config::Realtime, tasks: &Tasks) -> (Router, Close) {
     let connect_timeout = Duration::from_millis(options.connect_timeout_ms);
     let people = Arc::new(people::People(hubs));
     let server = sockets::Server::new(people, connect_timeout, tasks.clone());

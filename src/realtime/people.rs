@@ -22,7 +22,7 @@ use crate::auth::Claims;
 use crate::chat::Status;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error};
-use crate::gateway::bearer_token;
+use crate::gateway::{CookieToken, bearer_token};
 use crate::id::{RoomId, SessionId, UserId};
 use crate::links::Links;
 
@@ -30,7 +30,7 @@ use crate::links::Links;
 const MAX_ROOMS: usize = 200;
 
 /// The application that people use.
-pub(super) struct People(pub(super) Hubs);
+pub(super) struct People(pub(super) Arc<Hubs>);
 
 /// A connection of somebody.
 pub(super) struct Guest {
@@ -87,6 +87,11 @@ impl Pace {
 impl Guest {
     pub(super) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Under which id its client knows the connection.
+    pub(super) fn sid(&self) -> &str {
+        self.outlet.sid()
     }
 
     pub(super) fn actor(&self) -> &Actor {
@@ -239,8 +244,12 @@ impl Application for People {
             let token = token.strip_prefix("Bearer%20").unwrap_or(token);
             Some(token.strip_prefix("Bearer+").unwrap_or(token).to_owned())
         };
+        let cookie = || {
+            let CookieToken(token) = request.extensions().get()?;
+            Some(token.clone())
+        };
         Origin {
-            token: header.or_else(query),
+            token: header.or_else(query).or_else(cookie),
             base: Links::current_base().unwrap_or_default(),
         }
     }

@@ -140,11 +140,17 @@ impl<A: Application> State<A> {
 pub(super) struct Outlet<A: Application> {
     connection: Arc<Connection<A>>,
     namespace: usize,
+    sid: Box<str>,
 }
 
 impl<A: Application> Outlet<A> {
     pub(super) fn namespace(&self) -> &'static str {
         A::NAMESPACES.get(self.namespace).copied().unwrap_or(MAIN)
+    }
+
+    /// Under which id the client knows the connection; not what names it to the transport, which is a secret.
+    pub(super) fn sid(&self) -> &str {
+        &self.sid
     }
 
     /// Sends a packet, made for this namespace. Never waits.
@@ -242,6 +248,7 @@ impl<A: Application> Server<A> {
         let outlet = Outlet {
             connection: Arc::clone(connection),
             namespace: place,
+            sid: sid.as_str().into(),
         };
         match self.application.connect(outlet, &connection.origin, auth) {
             Ok(guest) => {

@@ -102,6 +102,23 @@ impl Daemon {
             .sum()
     }
 
+    /// Runs a load, and tells how many commands went into a commit meanwhile.
+    pub(crate) fn with_batch_size<T>(&self, run: impl FnOnce() -> T) -> (T, f64) {
+        let read = || {
+            (
+                self.metric("socialhub_store_batch_size_sum"),
+                self.metric("socialhub_store_batch_size_count"),
+            )
+        };
+        let before = read();
+        let outcome = run();
+        let after = read();
+        (
+            outcome,
+            (after.0 - before.0) / (after.1 - before.1).max(1.0),
+        )
+    }
+
     /// The whole answer, if there is one.
     fn get(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(self.address).ok()?;

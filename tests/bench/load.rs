@@ -118,7 +118,7 @@ pub(crate) fn generate() {
 }
 
 /// What a process has used so far, all its threads together.
-fn processor_seconds(pid: u32) -> f64 {
+pub(crate) fn processor_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     // The program's name, in brackets, may hold anything.
     let (_, fields) = stat.rsplit_once(") ").unwrap();
@@ -130,6 +130,20 @@ fn processor_seconds(pid: u32) -> f64 {
         .collect();
     // Linux has counted in hundredths on every machine for decades, whatever it counts in inside.
     ticks.iter().sum::<f64>() / 100.0
+}
+
+/// Milliseconds that so large a part of these microseconds, which are in order, does not exceed.
+pub(crate) fn place_in(micros: &[u32], part: f64) -> f64 {
+    let last = micros.len().saturating_sub(1);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place in a list"
+    )]
+    let place = (part * last as f64) as usize;
+    micros
+        .get(place)
+        .map_or(0.0, |micros| f64::from(*micros) / 1000.0)
 }
 
 /// What one connection saw: microseconds of each answer.
@@ -167,26 +181,14 @@ impl Plan {
             .min(plan.measure)
             .as_secs_f64();
         all.answered.sort_unstable();
-        let ms = |part: f64| {
-            let last = all.answered.len().saturating_sub(1);
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a place in a list"
-            )]
-            let place = (part * last as f64) as usize;
-            all.answered
-                .get(place)
-                .map_or(0.0, |micros| f64::from(*micros) / 1000.0)
-        };
         Outcome {
             answered: all.answered.len() as u64,
             refused: all.refused,
             first_refusal: all.first_refusal.clone(),
             seconds,
-            p50_ms: ms(0.5),
-            p99_ms: ms(0.99),
-            longest_ms: ms(1.0),
+            p50_ms: place_in(&all.answered, 0.5),
+            p99_ms: place_in(&all.answered, 0.99),
+            longest_ms: place_in(&all.answered, 1.0),
             cpu_us: used * 1e6 / (all.answered.len() as f64 + all.refused as f64).max(1.0),
         }
     }

@@ -1,8 +1,8 @@
 //! `cargo bench`: what this machine gets out of SocialHub, beside what it could get at most.
 //!
 //! Each figure stands beside a raw limit that is measured in the same run: an empty axum route, plain argon2, plain SQLite
-//! with the same statements and batches. The server is the release binary in a process of its own; load comes from this
-//! binary, started a second time ([`load`]). The table goes to standard output, the figures as JSON to cargo's directory
+//! with the same statements and batches; the sockets stand beside Node.js. The server is the release binary in a process of
+//! its own; load comes from this binary, started a second time ([`load`], [`sockets::crowd`]). The table goes to standard output, the figures as JSON to cargo's directory
 //! for temporary files. Nothing here asserts a time.
 //!
 //!     cargo bench                        everything, some minutes
@@ -27,6 +27,7 @@ mod plain;
 mod process;
 mod reads;
 mod seed;
+mod sockets;
 mod uploads;
 mod writes;
 
@@ -62,8 +63,8 @@ const QUICK: Scale = Scale {
 };
 
 /// The parts, by the name that `--only` takes.
-const PARTS: [&str; 7] = [
-    "start", "reads", "writes", "login", "thread", "events", "pictures",
+const PARTS: [&str; 8] = [
+    "start", "reads", "writes", "login", "thread", "sockets", "events", "pictures",
 ];
 
 fn main() {
@@ -71,6 +72,7 @@ fn main() {
     if let Some(role) = args.iter().position(|arg| arg == "--role") {
         match args[role + 1].as_str() {
             "load" => load::generate(),
+            "crowd" => sockets::crowd::generate(),
             "empty-route" => reads::serve_empty_route(),
             role => panic!("no role {role}"),
         }
@@ -119,6 +121,9 @@ fn main() {
             server = writes::measure(&mut figures, server, &seeded, &scale);
         }
         server.stop();
+        if wanted.contains(&"sockets") {
+            sockets::measure(&mut figures, &seeded, &scale);
+        }
     }
     if wanted.contains(&"events") {
         events::measure(&mut figures, &scale);

@@ -15,6 +15,8 @@ pub(crate) enum Write {
     Follow,
     Like,
     Post,
+    /// In a room; there have to be some.
+    Message,
 }
 
 /// Commands a second, so many to a commit.
@@ -157,7 +159,73 @@ fn apply(connection: &Connection, write: Write, number: i64) {
                 params![author, 1],
             );
         }
+        Write::Message => {
+            let (sender, room) = (
+                seed::person(number % PEOPLE),
+                format!("room {}", number % 100),
+            );
+            let room: i64 = connection
+                .prepare_cached(
+                    "SELECT id, key, kind, last_number, created_at FROM rooms WHERE key = ?1",
+                )
+                .unwrap()
+                .query_row([room], |row| row.get(0))
+                .unwrap();
+            run(
+                connection,
+                "UPDATE rooms SET last_number = last_number + 1 WHERE id = ?1",
+                params![room],
+            );
+            query(
+                connection,
+                "SELECT last_number FROM rooms WHERE id = ?1",
+                &[room],
+            );
+            run(
+                connection,
+                "INSERT INTO messages (id, room_id, number, sender_id, body, reply_to, client_id, created_at)
+                 SELECT ?1, id, last_number, ?3, ?4, NULL, NULL, ?5 FROM rooms WHERE id = ?2",
+                params![id, room, sender, format!("{number} Hello, this is what people usually say in a room."), at],
+            );
+            run(
+                connection,
+                "UPDATE room_members
+                 SET read_number = (SELECT last_number FROM rooms WHERE id = ?1)
+                 WHERE room_id = ?1 AND user_id = ?2",
+                params![room, sender],
+            );
+            query(
+                connection,
+                "SELECT m.id, r.key, m.number, m.sender_id, u.username, u.name, u.avatar, m.body, m.reply_to, m.client_id,
+                        m.created_at, m.edited_at, m.deleted_at,
+                        (SELECT json_group_array(json_array(x.emoji, x.user_id))
+                         FROM message_reactions AS x
+                         WHERE x.message_id = m.id) AS reactions
+                 FROM messages AS m
+                 JOIN rooms AS r ON r.id = m.room_id
+                 JOIN users AS u ON u.id = m.sender_id
+                 WHERE m.id = ?1",
+                &[id],
+            );
+        }
     }
+}
+
+/// What is said in rooms: how many messages, and their ids, put together by XOR.
+pub(crate) struct Messages {
+    pub(crate) count: u64,
+    pub(crate) ids: u64,
+}
+
+pub(crate) fn messages(seeded: &Seeded) -> Messages {
+    let connection = seed::connect(seeded.data_dir());
+    let mut statement = connection.prepare("SELECT id FROM messages").unwrap();
+    let ids = statement.query_map([], |row| row.get(0)).unwrap();
+    let none = Messages { count: 0, ids: 0 };
+    ids.fold(none, |seen, id: rusqlite::Result<u64>| Messages {
+        count: seen.count + 1,
+        ids: seen.ids ^ id.unwrap(),
+    })
 }
 
 const FIND_USER: &str =

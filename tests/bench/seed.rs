@@ -88,6 +88,11 @@ impl Seeded {
         &self.data
     }
 
+    /// The tokens of all.
+    pub(crate) fn tokens(&self) -> &[String] {
+        &self.tokens
+    }
+
     /// The tokens of those who follow many.
     pub(crate) fn following(&self) -> &[String] {
         self.tokens.split_at(self.tokens.len() / 2).0

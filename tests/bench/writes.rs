@@ -3,7 +3,7 @@
 use crate::Scale;
 use crate::daemon::Daemon;
 use crate::figures::Figures;
-use crate::load::{Outcome, Plan, Request};
+use crate::load::{Plan, Request};
 use crate::plain::{self, Write};
 use crate::seed::{self, PEOPLE, POSTS, Seeded};
 
@@ -55,7 +55,7 @@ pub(crate) fn measure(
             rate: None,
             request,
         };
-        let (outcome, batch) = with_batch_size(&server, || plan.run());
+        let (outcome, batch) = server.with_batch_size(|| plan.run());
         (name, write, outcome, batch)
     });
     server.stop();
@@ -73,21 +73,4 @@ pub(crate) fn measure(
         );
     }
     Daemon::start(seeded.data_dir())
-}
-
-/// Runs the load, and tells how many commands went into a commit meanwhile.
-fn with_batch_size(server: &Daemon, run: impl FnOnce() -> Outcome) -> (Outcome, f64) {
-    let read = || {
-        (
-            server.metric("socialhub_store_batch_size_sum"),
-            server.metric("socialhub_store_batch_size_count"),
-        )
-    };
-    let before = read();
-    let outcome = run();
-    let after = read();
-    (
-        outcome,
-        (after.0 - before.0) / (after.1 - before.1).max(1.0),
-    )
 }

@@ -113,6 +113,13 @@ const ROWS: &[Row] = &[
         [401, 200, 200, 200],
     ),
     (
+        "GET",
+        "/api/v1/chat/socket-info",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
         "PATCH",
         "/api/v1/chat/messages/{messageId}",
         Id::Message,
@@ -528,6 +535,14 @@ const ROWS: &[Row] = &[
         "",
         [401, 200, 200, 200],
     ),
+    (
+        "POST",
+        "/api/v1/auth/cookie",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    ("DELETE", "/api/v1/auth/cookie", Id::None, "", [200; 4]),
     (
         "GET",
         "/api/v1/auth/sessions",

@@ -33,8 +33,20 @@ enum Packet {
 impl Socket {
     /// A WebSocket on which nothing has been said but the transport's greeting.
     pub(crate) async fn open(client: &Client, query: &str) -> Result<Self, Error> {
+        Self::open_with(client, query, &[]).await
+    }
+
+    /// The same with headers.
+    pub(crate) async fn open_with(
+        client: &Client,
+        query: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
         let address = client.url(&format!("/socket.io/?EIO=4&transport=websocket{query}"));
-        let request = address.replacen("http", "ws", 1).into_client_request()?;
+        let mut request = address.replacen("http", "ws", 1).into_client_request()?;
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse()?);
+        }
         let (stream, _response) = connect_async(request).await?;
         let mut socket = Self {
             stream,
@@ -67,10 +79,30 @@ impl Socket {
         }
     }
 
+    /// Asks to be connected, and says nothing more of who it is; what it is told.
+    pub(crate) async fn ask_in(&mut self) -> String {
+        self.say("40").await;
+        self.other().await
+    }
+
+    /// What comes next, which is neither an event nor an answer.
+    pub(crate) async fn other(&mut self) -> String {
+        match self.packet().await {
+            Packet::Other(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Sends a text as it stands.
     pub(crate) async fn say(&mut self, text: &str) {
         // A connection that is over shows when it is read from.
         self.stream.send(Message::text(text)).await.ok();
+    }
+
+    /// Sends a binary message.
+    pub(crate) async fn say_binary(&mut self, bytes: &[u8]) {
+        let bytes = bytes::Bytes::copy_from_slice(bytes);
+        self.stream.send(Message::Binary(bytes)).await.ok();
     }
 
     pub(crate) async fn emit(&mut self, name: &str, payload: Value) {

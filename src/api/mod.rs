@@ -14,6 +14,7 @@ mod notifications;
 mod openapi;
 mod paging;
 mod posts;
+mod relations;
 mod setup;
 mod tus;
 mod users;
@@ -109,6 +110,7 @@ fn described() -> OpenApiRouter<SharedDomains> {
         .merge(auth::routes())
         .merge(setup::routes())
         .merge(users::routes())
+        .merge(relations::routes())
         .merge(posts::routes())
         .merge(comments::routes())
         .merge(media::routes())

@@ -96,7 +96,7 @@ pub(super) fn find_readable(tx: &ReadTx<'_>, user: UserId, key: &RoomKey) -> Res
 ///
 /// Errors: `user_not_found`; `cannot_message`.
 pub(super) fn check_may_message(tx: &ReadTx<'_>, sender: UserId, to: UserId) -> Result<()> {
-    users::living(tx, to)?;
+    users::visible(tx, sender, to)?;
     let is_mutual = sender != to
         && users::sql::is_following(tx, sender, to)?
         && users::sql::is_following(tx, to, sender)?;

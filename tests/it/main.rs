@@ -27,6 +27,7 @@ mod media;
 mod notifications;
 mod plans;
 mod posts;
+mod relations;
 mod smoke;
 mod store;
 mod uploads;

@@ -21,7 +21,15 @@ use crate::support::database;
 const PARTS: &[(&str, &[&str])] = &[
     (
         "filter",
-        &["post_id = :of AND is_deleted = 0", "list_id = :of AND is_shown = 1"],
+        &[
+            "post_id = :of AND is_deleted = 0
+             AND NOT EXISTS (SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = comments.author_id)",
+            "list_id = :of AND is_shown = 1
+             AND (
+                 replies_count > 0
+                 OR NOT EXISTS (SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = comments.author_id)
+             )",
+        ],
     ),
     ("after", &["id < :after AND :rank = 0", "id > :after AND :rank = 0"]),
     ("self.order(\"\")", &["id DESC", "id"]),
@@ -63,6 +71,11 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "LIMIT 1000)",
         "SCAN (subquery-1)",
         "what is counted was found by an index, and is a thousand at most",
+    ),
+    (
+        "FROM (SELECT other_id FROM blocked_pairs",
+        "SCAN pair",
+        "what is gone through was found by an index, and is bounded",
     ),
     (
         "AND score < :rank ORDER BY score DESC",

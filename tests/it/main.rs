@@ -28,6 +28,7 @@ mod notifications;
 mod plans;
 mod posts;
 mod relations;
+mod relations_model;
 mod smoke;
 mod store;
 mod uploads;

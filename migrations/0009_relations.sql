@@ -26,7 +26,7 @@ CREATE TABLE mutes (
     muter_id  INTEGER NOT NULL REFERENCES users (id),
     muted_id  INTEGER NOT NULL REFERENCES users (id),
     event_seq INTEGER NOT NULL, -- of the newest user.muted
-    began_at  INTEGER NOT NULL, -- when it began
+    began_at  INTEGER NOT NULL, -- when that was
     ends_at   INTEGER,          -- null without an end; past once it is over
     PRIMARY KEY (muter_id, muted_id),
     CHECK (muter_id <> muted_id)

@@ -73,7 +73,7 @@ pub struct MutedPerson {
     /// Who.
     #[serde(flatten)]
     pub person: Person,
-    /// Since when.
+    /// When that began, or got another end.
     pub muted_at: Timestamp,
     /// Until when; null without an end.
     #[schema(required)]

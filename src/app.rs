@@ -138,9 +138,10 @@ impl App {
             &tasks,
             stopping.clone(),
         );
+        let users = Users::new(store.clone(), ids.clone(), media.clone());
         let domains = Domains {
             auth: auth.clone(),
-            users: Users::new(store.clone(), ids.clone(), media.clone()),
+            users: users.clone(),
             posts: Posts::new(store.clone(), ids, media.clone()),
             media: media.clone(),
             chat: chat.clone(),
@@ -167,8 +168,12 @@ impl App {
             store.clone(),
             clock.clone(),
             auth.clone(),
-            domains.chat.clone(),
             limits.clone(),
+            (
+                users,
+                Duration::from_hours(24 * u64::from(config.notifications.keep_days)),
+            ),
+            chat.clone(),
         );
         sum_up(&tasks, health.metrics.clone());
         if let Some(address) = config.metrics.listen {
@@ -311,7 +316,16 @@ fn public_url(config: &Config, address: SocketAddr) -> String {
     }
 }
 
-fn keep_house(tasks: &Tasks, store: Store, clock: Clock, auth: Auth, chat: Chat, limits: Limits) {
+/// Forgets now and then what has expired; relations once nothing is told any more of the time when they held.
+fn keep_house(
+    tasks: &Tasks,
+    store: Store,
+    clock: Clock,
+    auth: Auth,
+    limits: Limits,
+    (users, keep_relations): (Users, Duration),
+    chat: Chat,
+) {
     let stopping = tasks.stopping().clone();
     tasks.spawn("housekeeping", async move {
         let mut ticks = tokio::time::interval(HOUSEKEEPING);
@@ -324,6 +338,7 @@ fn keep_house(tasks: &Tasks, store: Store, clock: Clock, auth: Auth, chat: Chat,
             let pruned = async {
                 auth.prune().await?;
                 chat.expire().await?;
+                users.prune(keep_relations).await?;
                 let step = store::PruneOnce { at: clock.now(), limit: PRUNE_STEP };
                 while store.submit(step.clone()).await? >= PRUNE_STEP as usize {}
                 Ok::<_, Error>(())

@@ -113,6 +113,10 @@ codes! {
     NothingToChange = Invalid, "nothing_to_change", "There is nothing to change in this request.";
     /// One cannot follow oneself.
     CannotFollowSelf = Invalid, "cannot_follow_self", "You cannot follow yourself.";
+    /// One cannot block oneself.
+    CannotBlockSelf = Invalid, "cannot_block_self", "You cannot block yourself.";
+    /// One cannot mute oneself.
+    CannotMuteSelf = Invalid, "cannot_mute_self", "You cannot mute yourself.";
     /// The six-digit code is wrong, expired, used, or was never sent.
     InvalidOtp = Invalid, "invalid_otp", "This code is wrong or has expired.";
     /// The setup link was used already or is not the one that was printed.
@@ -183,6 +187,10 @@ codes! {
     TooManyReactions = Conflict, "too_many_reactions", "You have left enough reactions here.";
     /// The caller is connected as often as one may be.
     TooManyConnections = Conflict, "too_many_connections", "You are connected too many times at once.";
+    /// The caller blocks as many people as one may.
+    TooManyBlocks = Conflict, "too_many_blocks", "You block as many people as you can. Please unblock some first.";
+    /// The caller mutes as many people as one may.
+    TooManyMutes = Conflict, "too_many_mutes", "You mute as many people as you can. Please unmute some first.";
     /// The caller is in as many rooms as one connection may be.
     TooManyRooms = Conflict, "too_many_rooms", "You are in too many rooms at once.";
     /// The caller watches as many people as one connection may.

@@ -206,6 +206,24 @@ pub enum Event {
     #[serde(rename = "user.status_changed", rename_all = "camelCase")]
     UserStatusChanged { user_id: UserId, status: UserStatus },
 
+    /// Somebody blocks somebody. What they followed of each other ended just before, each with its own event. Like the
+    /// next three it is the business of the one who did it, so it is of the account.
+    #[serde(rename = "user.blocked", rename_all = "camelCase")]
+    UserBlocked { user_id: UserId, blocked_id: UserId },
+    /// Somebody blocks somebody no more.
+    #[serde(rename = "user.unblocked", rename_all = "camelCase")]
+    UserUnblocked { user_id: UserId, blocked_id: UserId },
+    /// Somebody mutes somebody, or sets another end. When the end comes there is no event.
+    #[serde(rename = "user.muted", rename_all = "camelCase")]
+    UserMuted {
+        user_id: UserId,
+        muted_id: UserId,
+        until: Option<Timestamp>,
+    },
+    /// Somebody mutes somebody no more, before the end that was set.
+    #[serde(rename = "user.unmuted", rename_all = "camelCase")]
+    UserUnmuted { user_id: UserId, muted_id: UserId },
+
     /// Somebody logged in. This and the next two are signals alone: the session's row says the same.
     #[serde(rename = "session.started", rename_all = "camelCase")]
     SessionStarted {
@@ -284,7 +302,11 @@ impl Event {
             | Self::UserCreated { .. }
             | Self::UserUpdated { .. }
             | Self::UserStatusChanged { .. } => Topic::User,
-            Self::SessionStarted { .. }
+            Self::UserBlocked { .. }
+            | Self::UserUnblocked { .. }
+            | Self::UserMuted { .. }
+            | Self::UserUnmuted { .. }
+            | Self::SessionStarted { .. }
             | Self::SessionEnded { .. }
             | Self::SessionsEnded { .. }
             | Self::MediaChanged { .. }
@@ -318,6 +340,10 @@ impl Event {
             | Self::UserCreated { user_id, .. }
             | Self::UserUpdated { user_id }
             | Self::UserStatusChanged { user_id, .. }
+            | Self::UserBlocked { user_id, .. }
+            | Self::UserUnblocked { user_id, .. }
+            | Self::UserMuted { user_id, .. }
+            | Self::UserUnmuted { user_id, .. }
             | Self::SessionStarted { user_id, .. }
             | Self::SessionEnded { user_id, .. }
             | Self::SessionsEnded { user_id, .. }

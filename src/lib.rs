@@ -65,6 +65,14 @@
 //! in the order of the commits, to `realtime::hub`, which shows it to every connection that looks at the room and has not
 //! seen that number. Who comes back says what number it saw last, and reads the rest from the database.
 //!
+//! # A block, from the one who blocks to all that is hidden
+//!
+//! [`users::BlockUser`] ends the follows between the two, writes the row, and emits `user.blocked`. From that commit on the
+//! view `blocked_pairs` has the two, both ways round. Every statement that shows one person to another, or what one did,
+//! leaves out who stands there beside the reader; [`users::visible`] and [`users::Relation::Blocked`] say the same of one
+//! person. Who derives something from the event log takes away what it has of the two, and asks [`users::untold`] before
+//! it tells anybody of what somebody did; mutes go the same way.
+//!
 //! # How to add
 //!
 //! * **An endpoint**: a handler with its `utoipa::path` in the noun's file under `src/api`, one call to a domain, a row in

@@ -17,6 +17,7 @@ mod notifications;
 mod openapi;
 mod paging;
 mod posts;
+mod relations;
 mod rooms;
 mod setup;
 mod sockets;
@@ -115,6 +116,7 @@ fn described() -> OpenApiRouter<SharedDomains> {
         .merge(cookie::routes())
         .merge(setup::routes())
         .merge(users::routes())
+        .merge(relations::routes())
         .merge(posts::routes())
         .merge(comments::routes())
         .merge(media::routes())

@@ -176,7 +176,9 @@ async fn own_list(
     query: &PageQuery,
 ) -> Result<(Vec<Person>, Vec<Follow>, FollowPagination, Option<String>)> {
     let page = query.parse_with(MAX_LIMIT)?;
-    let (slice, total) = users.follows(caller.id(), direction, page).await?;
+    let (slice, total) = users
+        .follows(caller.id(), caller.id(), direction, page)
+        .await?;
     let next_cursor = slice.next_cursor();
     let pagination = FollowPagination {
         numbering: Numbering::of(&page, total, next_cursor.is_some()),
@@ -230,12 +232,12 @@ async fn followers_list(
 )]
 async fn followers_of(
     State(users): State<Users>,
-    _caller: Caller,
+    caller: Caller,
     Path(id): Path<UserId>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<FollowersReply>> {
     let (slice, _) = users
-        .follows(id, Direction::Followers, query.parse()?)
+        .follows(caller.id(), id, Direction::Followers, query.parse()?)
         .await?;
     let next_cursor = slice.next_cursor();
     let followers = slice.items.into_iter().map(|(_, person)| person).collect();
@@ -290,12 +292,12 @@ async fn following_list(
 )]
 async fn following_of(
     State(users): State<Users>,
-    _caller: Caller,
+    caller: Caller,
     Path(id): Path<UserId>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<FollowingReply>> {
     let (slice, _) = users
-        .follows(id, Direction::Following, query.parse()?)
+        .follows(caller.id(), id, Direction::Following, query.parse()?)
         .await?;
     let next_cursor = slice.next_cursor();
     let following = slice.items.into_iter().map(|(_, person)| person).collect();

@@ -303,7 +303,7 @@ pub(super) struct Acquaintance {
 
 /// Reads how they stand. Errors: `user_not_found`; `cannot_message` to oneself, or to somebody suspended.
 pub(super) fn acquaintance(tx: &ReadTx<'_>, sender: UserId, to: UserId) -> Result<Acquaintance> {
-    users::living(tx, to)?;
+    users::visible(tx, sender, to)?;
     if sender == to || !is_active(tx, to)? {
         return Err(Error::new(Code::CannotMessage));
     }

@@ -1,8 +1,9 @@
 //! What a request says: path, query and body, each refused in our own shape.
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
 use std::time::Duration;
 
+use axum::body::HttpBody;
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
@@ -117,6 +118,25 @@ where
             }
             "multipart/form-data" => from_fields(read_texts(request, limits).await?),
             _ => Err(Error::new(Code::UnsupportedMediaType)),
+        }
+    }
+}
+
+/// A body that may be left out.
+impl<T, S> OptionalFromRequest<S> for Body<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>> {
+        if request.body().is_end_stream() {
+            Ok(None)
+        } else {
+            <Self as FromRequest<S>>::from_request(request, state)
+                .await
+                .map(Some)
         }
     }
 }

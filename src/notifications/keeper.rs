@@ -9,7 +9,9 @@ use tracing::{info, warn};
 
 use super::Notifications;
 use super::changes::is_whole;
-use super::entry::{HEADS, comment_names, head_user, post_names, summary_from_bytes};
+use super::entry::{
+    Entry, HEADS, Object, comment_names, head_user, post_names, summary_from_bytes,
+};
 use super::ledger::{Ledger, read_named, read_position};
 use super::shelf::corrupt;
 use super::sql::{self, Made, Source};
@@ -21,7 +23,7 @@ use crate::eventlog::{Batch, Fault, Record};
 use crate::id::{PostId, UserId};
 use crate::store::ReadTx;
 use crate::tasks::{Tasks, blocking};
-use crate::users;
+use crate::users::{self, Deed};
 
 /// The topics that tell something.
 pub const TOPICS: &[Topic] = &Topic::ALL;
@@ -69,9 +71,10 @@ impl Notifications {
         let mut gathered = Vec::with_capacity(effects.len());
         let mut removals = 0;
         for (seq, effect) in effects {
-            if let Effect::Remove(removal) = effect {
+            let is_wide = matches!(&effect, Effect::Remove(removal) if removal.is_wide());
+            if matches!(effect, Effect::Remove(_) | Effect::Silence(_)) {
                 removals += 1;
-                if removal.is_wide() || removals > MAX_REMOVALS {
+                if is_wide || removals > MAX_REMOVALS {
                     // People are found through the rows, and what they were told before must be there first.
                     let before = after.max(seq - 1);
                     let effects = std::mem::take(&mut gathered);
@@ -79,19 +82,12 @@ impl Notifications {
                     after = before;
                     removals = 0;
                 }
-                match removal {
-                    Removal::Post(post) => {
-                        self.remove_post(post, seq).await?;
-                        continue;
-                    }
-                    Removal::User(user) => {
-                        self.remove_user(user, seq).await?;
-                        continue;
-                    }
-                    _ => {}
-                }
             }
-            gathered.push((seq, effect));
+            match effect {
+                Effect::Remove(Removal::Post(post)) => self.remove_post(post, seq).await?,
+                Effect::Remove(Removal::User(user)) => self.remove_user(user, seq).await?,
+                effect => gathered.push((seq, effect)),
+            }
         }
         self.apply_effects(after, gathered, through).await
     }
@@ -183,6 +179,7 @@ impl Notifications {
         effects: Vec<(u64, Effect)>,
         through: u64,
     ) -> Result<()> {
+        let effects = self.without_untold(effects).await?;
         let removals: Vec<Removal> = effects
             .iter()
             .filter_map(|(_, effect)| match effect {
@@ -211,6 +208,26 @@ impl Notifications {
             Ok(())
         })
         .await
+    }
+
+    /// The effects without what people are told of those whom they mute, or with whom they are a blocked pair.
+    async fn without_untold(&self, mut effects: Vec<(u64, Effect)>) -> Result<Vec<(u64, Effect)>> {
+        let told = effects.iter().flat_map(|(_, effect)| match effect {
+            Effect::Tell(told) => told.as_slice(),
+            _ => &[],
+        });
+        let deeds: Vec<Deed> = told.map(|(user, entry)| deed(*user, entry)).collect();
+        if deeds.iter().all(|deed| deed.told == deed.actor) {
+            return Ok(effects);
+        }
+        let untold = self.store.read(move |tx| users::untold(tx, &deeds)).await?;
+        let mut places = 0..;
+        for (_, effect) in &mut effects {
+            if let Effect::Tell(told) = effect {
+                told.retain(|_| places.next().is_none_or(|place| !untold.contains(&place)));
+            }
+        }
+        Ok(effects)
     }
 
     /// Takes away what anybody was told about a post and what stands beneath it: its author, those whom its texts name,
@@ -370,6 +387,13 @@ impl Notifications {
                     entries.retain(|(user, _, entry)| {
                         living.contains_key(user) && living.contains_key(&entry.actor)
                     });
+                    let deeds: Vec<Deed> = entries
+                        .iter()
+                        .map(|(user, _, entry)| deed(*user, entry))
+                        .collect();
+                    let untold = users::untold(tx, &deeds)?;
+                    let mut places = 0..;
+                    entries.retain(|_| places.next().is_none_or(|place| !untold.contains(&place)));
                     Ok((entries, next))
                 })
                 .await?;
@@ -400,6 +424,14 @@ fn effects(records: &[Record]) -> Result<Vec<(u64, Effect)>> {
         .iter()
         .map(|record| Ok((record.seq, effect(record.event()?, record.at))))
         .collect()
+}
+
+fn deed(told: UserId, entry: &Entry) -> Deed {
+    Deed {
+        told,
+        actor: entry.actor,
+        at: entry.at,
+    }
 }
 
 /// Who may have been told of something that is gone, but for those whom its text names.
@@ -435,6 +467,11 @@ fn apply_one(
             }
             for user in people {
                 ledger.remove(user, gone.object(), seq)?;
+            }
+        }
+        Effect::Silence(pairs) => {
+            for (user, actor) in pairs {
+                ledger.remove(user, Object::Deeds(actor), seq)?;
             }
         }
         Effect::Mark { user, ids, mark } => {

@@ -14,6 +14,8 @@ pub(super) enum Effect {
     Tell(Vec<(UserId, Entry)>),
     /// What entries are about is gone, and they go with it.
     Remove(Removal),
+    /// Each of these people, the first of a pair, is told no more what the second did.
+    Silence(Vec<(UserId, UserId)>),
     /// A person marked some.
     Mark {
         user: UserId,
@@ -175,7 +177,17 @@ pub(super) fn effect(event: Event, at: Timestamp) -> Effect {
             user_id,
             status: UserStatus::Deleted,
         } => Effect::Remove(Removal::User(user_id)),
-        Event::PostUpdated { .. }
+        Event::UserBlocked {
+            user_id,
+            blocked_id,
+        } => Effect::Silence(vec![(user_id, blocked_id), (blocked_id, user_id)]),
+        Event::UserMuted {
+            user_id, muted_id, ..
+        } => Effect::Silence(vec![(user_id, muted_id)]),
+        // What was done before is not told afterwards either.
+        Event::UserUnblocked { .. }
+        | Event::UserUnmuted { .. }
+        | Event::PostUpdated { .. }
         | Event::CommentUpdated { .. }
         | Event::UserCreated { .. }
         | Event::UserUpdated { .. }

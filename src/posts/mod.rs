@@ -293,7 +293,7 @@ impl Posts {
     ) -> Result<(Slice<Post>, u64)> {
         self.store
             .read(move |tx| {
-                let user = users::living(tx, author)?;
+                let user = users::visible(tx, viewer, author)?;
                 let relation = users::relation(tx, viewer, author)?;
                 let posts =
                     sql::by_author(tx, viewer, author, Visibility::seen_by(relation), &page)?;
@@ -302,10 +302,11 @@ impl Posts {
             .await
     }
 
-    /// All public posts and one's own, newest first.
+    /// All public posts and one's own, newest first, without those of people whom one mutes.
     pub async fn timeline(&self, viewer: UserId, page: Page) -> Result<Slice<Post>> {
+        let now = self.ids.now();
         self.store
-            .read(move |tx| Ok(page.cut(sql::timeline(tx, viewer, &page)?, cursor)))
+            .read(move |tx| Ok(page.cut(sql::timeline(tx, viewer, now, &page)?, cursor)))
             .await
     }
 
@@ -314,7 +315,7 @@ impl Posts {
         self.store
             .read(move |tx| {
                 get_visible(tx, viewer, id)?;
-                let rows = sql::likers(tx, id, &page)?;
+                let rows = sql::likers(tx, viewer, id, &page)?;
                 Ok(page
                     .cut(rows, |(like, _)| Cursor::id(like.get()))
                     .map(|(_, person)| person))

@@ -167,14 +167,28 @@ pub(super) fn by_author(
     with_media(tx, rows)
 }
 
-/// All public posts, and the viewer's own that are not, newest first.
-pub(super) fn timeline(tx: &ReadTx<'_>, viewer: UserId, page: &Page) -> Result<Vec<Post>> {
+/// All public posts but of people whom the viewer mutes, and the viewer's own that are not public, newest first.
+pub(super) fn timeline(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    now: Timestamp,
+    page: &Page,
+) -> Result<Vec<Post>> {
     let rows = tx.all(
         &format!(
             "{POST}
              WHERE p.id IN (
                  SELECT id FROM posts
                  WHERE is_deleted = 0 AND visibility = 0 AND id < :below
+                       AND NOT EXISTS (
+                           SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = posts.author_id
+                       )
+                       AND NOT EXISTS (
+                           SELECT 1
+                           FROM mutes
+                           WHERE muter_id = :viewer AND muted_id = posts.author_id
+                                 AND (ends_at IS NULL OR ends_at > :now)
+                       )
                  UNION ALL
                  SELECT id FROM posts
                  WHERE author_id = :viewer AND is_deleted = 0 AND visibility = 1 AND id < :below
@@ -186,7 +200,9 @@ pub(super) fn timeline(tx: &ReadTx<'_>, viewer: UserId, page: &Page) -> Result<V
              )
              ORDER BY p.id DESC"
         ),
-        named_params! { ":viewer": viewer, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
+        named_params! {
+            ":viewer": viewer, ":now": now, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset,
+        },
         post,
     )?;
     with_media(tx, rows)
@@ -410,9 +426,10 @@ pub(super) fn reaction_counts(tx: &ReadTx<'_>, post: PostId) -> Result<(u64, u64
     )
 }
 
-/// Those who like a post, newest first.
+/// Those who like a post and are there for the viewer, newest first.
 pub(super) fn likers(
     tx: &ReadTx<'_>,
+    viewer: UserId,
     post: PostId,
     page: &Page,
 ) -> Result<Vec<(ReactionId, Person)>> {
@@ -421,9 +438,10 @@ pub(super) fn likers(
          FROM reactions AS r
          JOIN users AS u ON u.id = r.user_id
          WHERE r.post_id = :post AND r.value = 1 AND r.id < :below
+               AND NOT EXISTS (SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = r.user_id)
          ORDER BY r.id DESC
          LIMIT :limit OFFSET :offset",
-        named_params! { ":post": post, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
+        named_params! { ":viewer": viewer, ":post": post, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
         |row| Ok((row.get("reaction_id")?, users::sql::person(row)?)),
     )
 }

@@ -6,7 +6,12 @@
 //! | `followers` | its author and who follows them now | the same                | its author, for them    |
 //! | `private`   | its author                          | its author              | its author, for them    |
 //!
-//! What one may not see does not exist for one: 404, never 403.
+//! "Everybody" is everybody but those who block the author or whom the author blocks: to them none of this applies. In
+//! statements that is the view `blocked_pairs`. Likewise nobody sees a comment, or a like, of such a person. A comment of
+//! theirs that has answers keeps its place, like a removed one: without its text, and without saying whose it was. The
+//! answers beneath it are shown.
+//!
+//! What one may not see does not exist for one: 404, never 403. Mutes hide posts in the timeline alone.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::{Deserialize, Serialize};
@@ -41,13 +46,19 @@ impl Visibility {
             Relation::Oneself => &[Self::Public, Self::Followers, Self::Private],
             Relation::Follower => &[Self::Public, Self::Followers],
             Relation::Stranger => &[Self::Public],
+            Relation::Blocked => &[],
         }
     }
 
     /// Whether `viewer` may see a post of `author` with this visibility.
     pub fn allows_viewer(self, tx: &ReadTx<'_>, viewer: UserId, author: UserId) -> Result<bool> {
-        // Public ones need no question about follows.
-        Ok(self == Self::Public || self.allows(users::relation(tx, viewer, author)?))
+        match self {
+            // No question about follows.
+            Self::Public => Ok(!users::is_blocked_pair(tx, viewer, author)?),
+            Self::Followers | Self::Private => {
+                Ok(self.allows(users::relation(tx, viewer, author)?))
+            }
+        }
     }
 }
 

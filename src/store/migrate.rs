@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_media.sql"),
     include_str!("../../migrations/0007_conversions.sql"),
     include_str!("../../migrations/0008_chat.sql"),
+    include_str!("../../migrations/0009_relations.sql"),
 ];
 
 /// The schema version that this program writes.

@@ -147,7 +147,7 @@ impl Command for SetPicture {
                 user_id: self.user_id,
             },
         )?;
-        profile(tx, self.user_id, self.user_id)
+        profile(tx, self.user_id, self.user_id, self.at)
     }
 }
 
@@ -166,7 +166,7 @@ impl Command for UpdateProfile {
                 user_id: self.user_id,
             },
         )?;
-        profile(tx, self.user_id, self.user_id)
+        profile(tx, self.user_id, self.user_id, self.at)
     }
 }
 
@@ -189,7 +189,8 @@ impl Command for FollowUser {
             return Err(Error::new(Code::CannotFollowSelf));
         }
         let new_follower = active(tx, self.follower_id)?;
-        let followed_username = super::living(tx, self.following_id)?.person.username;
+        let followed = super::visible(tx, self.follower_id, self.following_id)?;
+        let followed_username = followed.person.username;
         let before = sql::find_follow(tx, self.follower_id, self.following_id)?;
         if let Some(follow) = before.as_ref().filter(|follow| follow.is_active) {
             return Ok(follow.clone());
@@ -228,27 +229,36 @@ impl Command for UnfollowUser {
                 Error::new(Code::CannotFollowSelf).with_message("You cannot unfollow yourself.")
             );
         }
-        let Some(follow) = sql::find_follow(tx, self.follower_id, self.following_id)? else {
-            return sql::find(tx, self.following_id)?
-                .map(drop)
-                .ok_or(Code::UserNotFound.into());
-        };
-        if follow.is_active {
-            sql::end_follow(tx, follow.id)?;
-            sql::add_follow_counts(tx, self.follower_id, self.following_id, -1)?;
-            let event = Event::UnfollowCreated {
-                follow_id: follow.id,
-                user_id: self.follower_id,
-                following_id: self.following_id,
-            };
-            tx.emit(self.at, event)?;
+        if super::is_blocked_pair(tx, self.follower_id, self.following_id)? {
+            return Err(Error::new(Code::UserNotFound));
         }
-        Ok(())
+        match sql::find_follow(tx, self.follower_id, self.following_id)? {
+            Some(follow) => end_follow(tx, &follow, self.at),
+            None => sql::find(tx, self.following_id)?
+                .map(drop)
+                .ok_or(Code::UserNotFound.into()),
+        }
     }
 }
 
+/// Ends a follow, unless it has ended.
+pub(super) fn end_follow(tx: &WriteTx<'_>, follow: &Follow, at: Timestamp) -> Result<()> {
+    if !follow.is_active {
+        return Ok(());
+    }
+    sql::end_follow(tx, follow.id)?;
+    sql::add_follow_counts(tx, follow.follower_id, follow.following_id, -1)?;
+    let event = Event::UnfollowCreated {
+        follow_id: follow.id,
+        user_id: follow.follower_id,
+        following_id: follow.following_id,
+    };
+    tx.emit(at, event)?;
+    Ok(())
+}
+
 /// The username of somebody whose account is in use.
-fn active(tx: &ReadTx<'_>, id: UserId) -> Result<String> {
+pub(super) fn active(tx: &ReadTx<'_>, id: UserId) -> Result<String> {
     sql::find_status(tx, id)?
         .filter(|(_, status)| *status == UserStatus::Active)
         .map(|(username, _)| username)

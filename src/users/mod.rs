@@ -1,9 +1,14 @@
-//! People: their profiles, and whom they follow.
+//! People: their profiles, and whom they follow, block and mute.
+//!
+//! * `commands`: profiles change, follows begin and end;
+//! * `relations`: blocks and mutes;
+//! * `sql`: the statements over people and follows.
 //!
 //! Credentials and sessions are `auth`'s. Whether somebody follows somebody is decided here, and what that allows to
 //! see is decided in `posts`.
 
 mod commands;
+mod relations;
 pub mod sql;
 
 use std::collections::HashMap;
@@ -22,6 +27,10 @@ use crate::store::{ReadTx, Registry, Store, WriteTx};
 use crate::text;
 
 pub use commands::{FollowUser, ProfileChange, SetPicture, UnfollowUser, UpdateProfile};
+pub use relations::{
+    BlockUser, BlockedPerson, Deed, MAX_RELATIONS, MuteUser, MutedPerson, PruneRelations,
+    Relationship, UnblockUser, UnmuteUser, is_blocked_pair, untold, visible,
+};
 
 /// People that one search finds at most.
 const SEARCH_LIMIT: usize = 20;
@@ -115,6 +124,8 @@ pub enum Relation {
     Follower,
     /// Does not.
     Stranger,
+    /// Blocks them, or is blocked by them: nothing of theirs is there.
+    Blocked,
 }
 
 /// A person as seen by somebody (contract, section 3 and "Details").
@@ -139,6 +150,10 @@ pub struct Profile {
     pub is_following: bool,
     /// Whether they follow the caller.
     pub follows_me: bool,
+    /// Whether the caller blocks them: false, since who is blocked has no profile for the caller.
+    pub is_blocked: bool,
+    /// Whether the caller mutes them.
+    pub is_muted: bool,
     /// People who follow them.
     pub followers_count: u64,
     /// People whom they follow.
@@ -211,6 +226,7 @@ pub fn register(registry: &mut Registry) {
     registry.add::<SetPicture>();
     registry.add::<FollowUser>();
     registry.add::<UnfollowUser>();
+    relations::register(registry);
 }
 
 impl Users {
@@ -220,16 +236,20 @@ impl Users {
 
     /// Somebody's profile; people who are gone have none.
     pub async fn profile(&self, viewer: UserId, id: UserId) -> Result<Profile> {
-        self.store.read(move |tx| profile(tx, viewer, id)).await
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| profile(tx, viewer, id, now))
+            .await
     }
 
     /// Somebody's profile by their username, in any case.
     pub async fn profile_by_username(&self, viewer: UserId, username: &str) -> Result<Profile> {
         let key = text::username_key(username);
+        let now = self.ids.now();
         self.store
             .read(move |tx| {
                 let id = sql::find_by_username_key(tx, &key)?.ok_or(Code::UserNotFound)?;
-                profile(tx, viewer, id)
+                profile(tx, viewer, id, now)
             })
             .await
     }
@@ -293,19 +313,25 @@ impl Users {
         self.store.submit_once(command, actor.once.clone()).await
     }
 
-    /// Those who follow somebody, or whom they follow; newest first. With the rows behind them and the number in all.
+    /// Those who follow somebody, or whom they follow, as far as they are there for the viewer; newest first. With the
+    /// rows behind them and the number in all.
     pub async fn follows(
         &self,
+        viewer: UserId,
         of: UserId,
         direction: Direction,
         page: Page,
     ) -> Result<(Slice<(Follow, Person)>, u64)> {
         self.store
             .read(move |tx| {
-                let user = living(tx, of)?;
+                let user = visible(tx, viewer, of)?;
                 let (rows, total) = match direction {
-                    Direction::Followers => (sql::followers(tx, of, &page)?, user.followers_count),
-                    Direction::Following => (sql::following(tx, of, &page)?, user.following_count),
+                    Direction::Followers => {
+                        (sql::followers(tx, viewer, of, &page)?, user.followers_count)
+                    }
+                    Direction::Following => {
+                        (sql::following(tx, viewer, of, &page)?, user.following_count)
+                    }
                 };
                 Ok((
                     page.cut(rows, |(follow, _)| Cursor::id(follow.id.get())),
@@ -336,7 +362,7 @@ impl Users {
     ) -> Result<Slice<Person>> {
         self.store
             .read(move |tx| {
-                living(tx, of)?;
+                visible(tx, viewer, of)?;
                 let rows = sql::known_followers(tx, viewer, of, &page)?;
                 Ok(page
                     .cut(rows, |(id, _)| Cursor::id(id.get()))
@@ -401,6 +427,7 @@ impl PostCounts {
             Relation::Oneself => self.public + self.followers + self.private,
             Relation::Follower => self.public + self.followers,
             Relation::Stranger => self.public,
+            Relation::Blocked => 0,
         }
     }
 }
@@ -418,7 +445,10 @@ pub fn relation(tx: &ReadTx<'_>, viewer: UserId, of: UserId) -> Result<Relation>
     Ok(if viewer == of {
         Relation::Oneself
     } else if sql::is_following(tx, viewer, of)? {
+        // A block would have ended that.
         Relation::Follower
+    } else if is_blocked_pair(tx, viewer, of)? {
+        Relation::Blocked
     } else {
         Relation::Stranger
     })
@@ -431,9 +461,12 @@ pub fn living(tx: &ReadTx<'_>, id: UserId) -> Result<User> {
         .ok_or(Code::UserNotFound.into())
 }
 
-fn profile(tx: &ReadTx<'_>, viewer: UserId, id: UserId) -> Result<Profile> {
+fn profile(tx: &ReadTx<'_>, viewer: UserId, id: UserId, now: Timestamp) -> Result<Profile> {
     let user = living(tx, id)?;
     let relation = relation(tx, viewer, id)?;
+    if relation == Relation::Blocked {
+        return Err(Error::new(Code::UserNotFound));
+    }
     let follows_me = relation != Relation::Oneself && sql::is_following(tx, id, viewer)?;
     let Person {
         id,
@@ -450,6 +483,8 @@ fn profile(tx: &ReadTx<'_>, viewer: UserId, id: UserId) -> Result<Profile> {
         banner: user.banner.map(Link::public),
         is_following: relation == Relation::Follower,
         follows_me,
+        is_blocked: false,
+        is_muted: relations::is_muting(tx, viewer, id, now)?,
         followers_count: user.followers_count,
         following_count: user.following_count,
         posts_count: user.posts.visible(relation),

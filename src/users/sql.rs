@@ -245,17 +245,18 @@ pub fn refresh_terms(tx: &WriteTx<'_>, id: UserId) -> Result<()> {
     Ok(())
 }
 
-/// People with a word that begins with `prefix`, some of them more than once.
-pub fn search(tx: &ReadTx<'_>, prefix: &str, but: UserId) -> Result<Vec<Person>> {
+/// People with a word that begins with `prefix`, some of them more than once; without the viewer.
+pub fn search(tx: &ReadTx<'_>, prefix: &str, viewer: UserId) -> Result<Vec<Person>> {
     tx.all(
         "SELECT u.id, u.username, u.name, u.avatar
          FROM user_terms AS t
          JOIN users AS u ON u.id = t.user_id
-         WHERE t.term >= :prefix AND t.term < :end AND t.user_id <> :but AND u.status = 'active'
+         WHERE t.term >= :prefix AND t.term < :end AND t.user_id <> :viewer AND u.status = 'active'
+               AND NOT EXISTS (SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = t.user_id)
          ORDER BY t.term, t.user_id
          LIMIT 80",
         // No text sorts after the last code point.
-        named_params! { ":prefix": prefix, ":end": format!("{prefix}\u{10FFFF}"), ":but": but },
+        named_params! { ":prefix": prefix, ":end": format!("{prefix}\u{10FFFF}"), ":viewer": viewer },
         person,
     )
 }
@@ -329,32 +330,44 @@ pub fn add_follow_counts(
     Ok(())
 }
 
-/// Those who follow somebody, newest first.
-pub fn followers(tx: &ReadTx<'_>, of: UserId, page: &Page) -> Result<Vec<(Follow, Person)>> {
+/// Those who follow somebody and are there for the viewer, newest first.
+pub fn followers(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    of: UserId,
+    page: &Page,
+) -> Result<Vec<(Follow, Person)>> {
     tx.all(
         "SELECT f.id AS follow_id, f.created_at, f.follower_id, f.following_id, f.is_active,
                 u.id, u.username, u.name, u.avatar
          FROM follows AS f
          JOIN users AS u ON u.id = f.follower_id
          WHERE f.following_id = :of AND f.is_active = 1 AND f.id < :below
+               AND NOT EXISTS (SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = f.follower_id)
          ORDER BY f.id DESC
          LIMIT :limit OFFSET :offset",
-        named_params! { ":of": of, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
+        named_params! { ":viewer": viewer, ":of": of, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
         |row| Ok((follow(row)?, person(row)?)),
     )
 }
 
-/// Those whom somebody follows, newest first.
-pub fn following(tx: &ReadTx<'_>, of: UserId, page: &Page) -> Result<Vec<(Follow, Person)>> {
+/// Those whom somebody follows and who are there for the viewer, newest first.
+pub fn following(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    of: UserId,
+    page: &Page,
+) -> Result<Vec<(Follow, Person)>> {
     tx.all(
         "SELECT f.id AS follow_id, f.created_at, f.follower_id, f.following_id, f.is_active,
                 u.id, u.username, u.name, u.avatar
          FROM follows AS f
          JOIN users AS u ON u.id = f.following_id
          WHERE f.follower_id = :of AND f.is_active = 1 AND f.id < :below
+               AND NOT EXISTS (SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = f.following_id)
          ORDER BY f.id DESC
          LIMIT :limit OFFSET :offset",
-        named_params! { ":of": of, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
+        named_params! { ":viewer": viewer, ":of": of, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
         |row| Ok((follow(row)?, person(row)?)),
     )
 }

@@ -21,7 +21,7 @@ const STEPS: std::ops::Range<usize> = 1_000..2_000;
 const WORLDS: std::ops::Range<usize> = 3..20;
 
 /// What commands should have been refused with, too.
-const REFUSALS: [Code; 19] = [
+const REFUSALS: [Code; 21] = [
     Code::UsernameTaken,
     Code::EmailTaken,
     Code::InvalidCredentials,
@@ -31,6 +31,8 @@ const REFUSALS: [Code; 19] = [
     Code::CommentNotFound,
     Code::Forbidden,
     Code::CannotFollowSelf,
+    Code::CannotBlockSelf,
+    Code::CannotMuteSelf,
     Code::IdempotencyMismatch,
     Code::RoomNotFound,
     Code::MessageNotFound,

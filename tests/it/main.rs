@@ -30,6 +30,8 @@ mod notifications;
 mod plans;
 mod posts;
 mod presence;
+mod relations;
+mod relations_model;
 mod rooms;
 mod smoke;
 mod sockets;

@@ -21,7 +21,15 @@ use crate::support::database;
 const PARTS: &[(&str, &[&str])] = &[
     (
         "filter",
-        &["post_id = :of AND is_deleted = 0", "list_id = :of AND is_shown = 1"],
+        &[
+            "post_id = :of AND is_deleted = 0
+             AND NOT EXISTS (SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = comments.author_id)",
+            "list_id = :of AND is_shown = 1
+             AND (
+                 replies_count > 0
+                 OR NOT EXISTS (SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = comments.author_id)
+             )",
+        ],
     ),
     ("after", &["id < :after AND :rank = 0", "id > :after AND :rank = 0"]),
     ("self.order(\"\")", &["id DESC", "id"]),
@@ -78,6 +86,11 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "FROM messages WHERE room_id = :room ORDER BY number LIMIT :limit",
         "SCAN (subquery-1)",
         "the oldest of a room, found by an index: as many as one command removes",
+    ),
+    (
+        "FROM (SELECT other_id FROM blocked_pairs",
+        "SCAN pair",
+        "what is gone through was found by an index, and is bounded",
     ),
     (
         "AND score < :rank ORDER BY score DESC",

@@ -507,11 +507,11 @@ fn a_database_of_a_later_release_is_refused_by_its_version() {
 #[test]
 fn a_migration_that_fails_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let before = SCHEMA_VERSION - 1;
+    let before = 7;
     older_database(dir.path(), before);
-    // In the way of the last migration.
+    // In the way of a later migration, with others before it.
     database::connect_to_write(dir.path())
-        .execute_batch("CREATE TABLE messages (id INTEGER)")
+        .execute_batch("CREATE TABLE mutes (id INTEGER)")
         .unwrap();
     let tables = database::tables(dir.path());
     let failed = open(dir.path(), &config::Store::default()).err().unwrap();

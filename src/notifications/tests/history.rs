@@ -23,7 +23,8 @@ enum Step {
 }
 
 fn happening() -> impl Strategy<Value = Event> {
-    let (person, post, comment) = (1..6_i64, 11..15_i64, 21..25_i64);
+    let person = || 1..6_i64;
+    let (post, comment) = (11..15_i64, 21..25_i64);
     let link = 100..112_i64;
     let mentions = prop::collection::vec(1..6_i64, 0..3);
     prop_oneof![
@@ -32,10 +33,10 @@ fn happening() -> impl Strategy<Value = Event> {
         1 => (comment.clone(), mentions).prop_map(|(comment, named)| {
             commented(comment, comment_author(comment), parent_author(comment), &named)
         }),
-        4 => (link.clone(), post.clone(), person.clone()).prop_map(|(l, p, a)| liked(l, p, a)),
-        2 => (link.clone(), post.clone(), person.clone()).prop_map(|(l, p, a)| unliked(l, p, a)),
-        2 => (link.clone(), comment.clone(), person.clone()).prop_map(|(l, c, a)| comment_liked(l, c, a)),
-        1 => (link.clone(), comment.clone(), person.clone()).prop_map(|(l, c, a)| {
+        4 => (link.clone(), post.clone(), person()).prop_map(|(l, p, a)| liked(l, p, a)),
+        2 => (link.clone(), post.clone(), person()).prop_map(|(l, p, a)| unliked(l, p, a)),
+        2 => (link.clone(), comment.clone(), person()).prop_map(|(l, c, a)| comment_liked(l, c, a)),
+        1 => (link.clone(), comment.clone(), person()).prop_map(|(l, c, a)| {
             Event::CommentUnliked {
                 like_id: l.into(),
                 comment_id: c.into(),
@@ -43,8 +44,10 @@ fn happening() -> impl Strategy<Value = Event> {
                 author_id: a.into(),
             }
         }),
-        2 => (link.clone(), person.clone(), person.clone()).prop_map(|(l, a, b)| followed(l, a, b)),
-        1 => (link, person.clone(), person).prop_map(|(l, a, b)| unfollowed(l, a, b)),
+        2 => (link.clone(), person(), person()).prop_map(|(l, a, b)| followed(l, a, b)),
+        1 => (link, person(), person()).prop_map(|(l, a, b)| unfollowed(l, a, b)),
+        1 => (person(), person()).prop_map(|(a, b)| blocked(a, b)),
+        1 => (person(), person()).prop_map(|(a, b)| muted(a, b)),
         1 => post.prop_map(post_deleted),
         1 => comment.prop_map(comment_deleted),
     ]
@@ -136,6 +139,12 @@ fn expected(history: &[(u64, Event)]) -> BTreeMap<i64, BTreeMap<u64, bool>> {
                 let list = lists.entry(user.get()).or_default();
                 mark_in_model(list, |seq| seq <= through, mark);
             }
+            Effect::Silence(pairs) => {
+                for (user, actor) in pairs {
+                    let list = lists.entry(user.get()).or_default();
+                    list.retain(|_, (told, _)| actor_of(told) != actor.get());
+                }
+            }
             Effect::None | Effect::Remove(_) => {}
         }
     }
@@ -160,6 +169,18 @@ fn mark_in_model(
                 *is_read = true;
             }
         }
+    }
+}
+
+/// Who did what somebody was told of.
+fn actor_of(event: &Event) -> i64 {
+    match event {
+        Event::PostCreated { author_id, .. }
+        | Event::CommentCreated { author_id, .. }
+        | Event::LikeCreated { author_id, .. }
+        | Event::CommentLiked { author_id, .. }
+        | Event::FollowCreated { author_id, .. } => author_id.get(),
+        _ => 0,
     }
 }
 

@@ -50,6 +50,63 @@ async fn a_damaged_file_costs_nobody_a_notification() {
     rig.stop().await;
 }
 
+/// Nor does what was not to be told come back when it is told again, from the log or from the rows, even when the block or
+/// the mute is over.
+#[tokio::test]
+async fn what_was_not_to_be_told_is_not_told_later() {
+    let rig = Rig::new().await;
+    let seqs = rig
+        .emit([
+            liked(31, 11, 2),
+            liked(32, 11, 3),
+            liked(33, 11, 4),
+            liked(34, 12, 1),
+            blocked(1, 2),
+            muted(1, 3),
+        ])
+        .await;
+    assert_eq!(rig.messages(1).await, ["P4 liked your post"]);
+    assert_eq!((rig.unread(1).await, rig.unread(2).await), (1, 0));
+    let later = START.as_millis() + 1;
+    rig.execute(&[
+        &format!("INSERT INTO blocks VALUES (1, 2, {}, 0, NULL)", seqs[4]),
+        &format!("INSERT INTO mutes VALUES (1, 3, {}, 0, {later})", seqs[5]),
+        &format!(
+            "INSERT INTO reactions (id, post_id, user_id, value, created_at, event_seq)
+             VALUES (31, 11, 2, 1, 1700000000000, {}), (32, 11, 3, 1, 1700000000000, {}),
+                 (33, 11, 4, 1, 1700000000000, {}), (34, 12, 1, 1, 1700000000000, {})",
+            seqs[0], seqs[1], seqs[2], seqs[3]
+        ),
+    ])
+    .await;
+    // While they hold.
+    rig.emit([followed(51, 2, 1), followed(52, 1, 2), followed(53, 3, 1)])
+        .await;
+    let told = ["P4 liked your post"];
+    assert_eq!(rig.messages(1).await, told);
+    assert_eq!(rig.messages(2).await, [""; 0]);
+    // When they are over.
+    rig.execute(&[&format!("UPDATE blocks SET ended_at = {later}")])
+        .await;
+    rig.clock.advance(Duration::from_secs(1));
+    rig.replay(1).await;
+    rig.settle().await;
+    assert_eq!(rig.messages(1).await, told, "from the log");
+    rig.execute(&["DELETE FROM outbox"]).await;
+    let rig = rig
+        .restart(|dir| std::fs::remove_dir_all(dir.join("events")).unwrap())
+        .await;
+    assert_eq!(rig.messages(1).await, told, "from the rows");
+    assert_eq!(rig.messages(2).await, [""; 0]);
+    rig.emit([followed(54, 3, 1)]).await;
+    assert_eq!(
+        rig.messages(1).await,
+        ["P3 started following you", told[0]],
+        "what is done afterwards is told"
+    );
+    rig.stop().await;
+}
+
 /// The rows and the events tell the same, with the same ids.
 #[tokio::test]
 async fn what_the_log_forgot_is_told_again_from_the_rows() {

@@ -248,6 +248,21 @@ fn unfollowed(follow: i64, follower: i64, following: i64) -> Event {
     }
 }
 
+fn blocked(user: i64, other: i64) -> Event {
+    Event::UserBlocked {
+        user_id: user.into(),
+        blocked_id: other.into(),
+    }
+}
+
+fn muted(user: i64, other: i64) -> Event {
+    Event::UserMuted {
+        user_id: user.into(),
+        muted_id: other.into(),
+        until: None,
+    }
+}
+
 fn post_deleted(post: i64) -> Event {
     Event::PostDeleted {
         post_id: post.into(),

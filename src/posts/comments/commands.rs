@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::super::commands::{active_person, mentioned, those_who_may_see};
 use super::super::sql as posts_sql;
+use super::hidden::HiddenAnswers;
 use super::{Comment, sql};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::id::{CommentId, PostId, ReactionId, UserId};
 use crate::store::{Command, ReadTx, WriteTx};
+use crate::users;
 
 /// Writes a comment; its text is valid.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,12 +34,13 @@ impl Command for CreateComment {
         let author = active_person(tx, self.author_id)?;
         let parent_author = match self.parent_id {
             None => None,
-            Some(parent) => Some(
-                sql::find_stub(tx, parent)?
-                    .filter(|stub| stub.post_id == self.post_id && !stub.is_deleted)
-                    .map(|stub| stub.author_id)
-                    .ok_or(Code::CommentNotFound)?,
-            ),
+            Some(parent) => {
+                let stub = visible_comment(tx, self.author_id, parent)?;
+                if stub.post_id != self.post_id || stub.is_deleted {
+                    return Err(Error::new(Code::CommentNotFound));
+                }
+                Some(stub.author_id)
+            }
         };
         // Who answered here once may see the post no longer; then it is no news for them.
         let parent_author_id = match parent_author {
@@ -48,8 +51,14 @@ impl Command for CreateComment {
         };
         let mentioned = mentioned(tx, [Some(&self.content)])?;
         let mut mentions = those_who_may_see(tx, &mentioned, post.author_id, post.visibility)?;
-        // The post's author sees their own post, and is told of the comment itself.
-        mentions.retain(|person| *person != self.author_id);
+        // The post's author sees their own post, and is told of the comment itself. Who does not see the comment is not.
+        let mut unseeing = vec![self.author_id];
+        for person in &mentions {
+            if users::is_blocked_pair(tx, self.author_id, *person)? {
+                unseeing.push(*person);
+            }
+        }
+        mentions.retain(|person| !unseeing.contains(person));
         let event = Event::CommentCreated {
             comment_id: self.id,
             post_id: self.post_id,
@@ -101,7 +110,7 @@ impl Command for UpdateComment {
             author_id: self.by,
         };
         tx.emit(self.at, event)?;
-        sql::find(tx, self.by, self.id)?.ok_or(Code::CommentNotFound.into())
+        get(tx, self.by, stub.post_id, self.id)
     }
 }
 
@@ -122,12 +131,11 @@ impl Command for DeleteComment {
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Comment> {
         active_person(tx, self.by)?;
         let stub = sql::find_stub(tx, self.id)?.ok_or(Code::CommentNotFound)?;
-        // One's own can be removed from where one may not look any more, too.
-        if stub.author_id != self.by && !self.as_admin {
-            visible_comment(tx, self.by, self.id)?;
-        }
+        // One's own can be removed from where one may not look any more, too; and so can what stands beneath one's own
+        // post, whoever wrote it.
         let post_author = posts_sql::find_stub(tx, stub.post_id)?.map(|post| post.author_id);
         if stub.author_id != self.by && post_author != Some(self.by) && !self.as_admin {
+            visible_comment(tx, self.by, self.id)?;
             return Err(Error::new(Code::Forbidden));
         }
         if !stub.is_deleted {
@@ -141,7 +149,7 @@ impl Command for DeleteComment {
             };
             tx.emit(self.at, event)?;
         }
-        sql::find(tx, self.by, self.id)?.ok_or(Code::CommentNotFound.into())
+        get(tx, self.by, stub.post_id, self.id)
     }
 }
 
@@ -274,12 +282,23 @@ fn visible_post(tx: &ReadTx<'_>, viewer: UserId, id: PostId) -> Result<posts_sql
     }
 }
 
-/// A comment beneath a post that the viewer may see; what one may not see is not there.
+/// A comment, by somebody who is there for the viewer, beneath a post that the viewer may see; what one may not see is
+/// not there.
 fn visible_comment(tx: &ReadTx<'_>, viewer: UserId, id: CommentId) -> Result<sql::Stub> {
     let stub = sql::find_stub(tx, id)?.ok_or(Code::CommentNotFound)?;
+    if users::is_blocked_pair(tx, viewer, stub.author_id)? {
+        return Err(Error::new(Code::CommentNotFound));
+    }
     match visible_post(tx, viewer, stub.post_id) {
         Ok(_) => Ok(stub),
         Err(error) if error.code() == Code::PostNotFound => Err(Error::new(Code::CommentNotFound)),
         Err(error) => Err(error),
     }
+}
+
+/// A comment as the viewer is shown it.
+fn get(tx: &ReadTx<'_>, viewer: UserId, post: PostId, id: CommentId) -> Result<Comment> {
+    let mut comment = sql::find(tx, viewer, id)?.ok_or(Code::CommentNotFound)?;
+    HiddenAnswers::of(tx, viewer, post)?.leave_out(std::slice::from_mut(&mut comment));
+    Ok(comment)
 }

@@ -5,6 +5,7 @@
 //! nested form reads level by level, a few answers of each comment, within a bound; the rest is a cursor away.
 
 mod commands;
+mod hidden;
 mod sql;
 mod thread;
 
@@ -19,6 +20,8 @@ use crate::page::{Cursor, Page, Slice};
 use crate::store::Registry;
 use crate::text;
 use crate::users::Person;
+
+use hidden::HiddenAnswers;
 
 pub use commands::{
     CommentLiked, CommentWish, CreateComment, DeleteComment, LikeComment, UpdateComment,
@@ -54,13 +57,14 @@ pub struct Comment {
     pub likes: u64,
     /// Whether the reader likes it.
     pub is_liked: bool,
-    /// Answers to it that are shown.
+    /// Answers to it that are shown to the reader.
     pub replies_count: u64,
     /// Whether its text is not the first.
     pub is_edited: bool,
     /// The opposite of `isDelete`.
     pub is_active: bool,
-    /// Whether it was removed; it is shown all the same while it has answers. The contract's spelling.
+    /// Whether it was removed, or is of somebody who is not there for the reader; it is shown all the same while it has
+    /// answers. The contract's spelling.
     pub is_delete: bool,
     /// When it appeared.
     pub created_at: Timestamp,
@@ -166,7 +170,8 @@ impl Posts {
         self.store
             .read(move |tx| {
                 super::get_visible(tx, viewer, post_id)?;
-                let rows = sql::flat(tx, viewer, post_id, sort, &page)?;
+                let mut rows = sql::flat(tx, viewer, post_id, sort, &page)?;
+                HiddenAnswers::of(tx, viewer, post_id)?.leave_out(&mut rows);
                 Ok(page.cut(rows, |comment| sort.cursor(comment)))
             })
             .await
@@ -184,7 +189,15 @@ impl Posts {
         self.store
             .read(move |tx| {
                 super::get_visible(tx, viewer, post_id)?;
-                thread::read(tx, viewer, sql::ListId::top_of(post_id), sort, &page)
+                let hidden = HiddenAnswers::of(tx, viewer, post_id)?;
+                thread::read(
+                    tx,
+                    viewer,
+                    &hidden,
+                    sql::ListId::top_of(post_id),
+                    sort,
+                    &page,
+                )
             })
             .await
     }
@@ -203,7 +216,8 @@ impl Posts {
                 let stub = sql::find_stub(tx, id)?.ok_or(Code::CommentNotFound)?;
                 super::get_visible(tx, viewer, stub.post_id)
                     .map_err(|_unseen| Error::new(Code::CommentNotFound))?;
-                thread::read(tx, viewer, sql::ListId::beneath(id), sort, &page)
+                let hidden = HiddenAnswers::of(tx, viewer, stub.post_id)?;
+                thread::read(tx, viewer, &hidden, sql::ListId::beneath(id), sort, &page)
             })
             .await
     }

@@ -15,13 +15,15 @@ const COMMENT: &str = "
     SELECT c.id AS comment_id, c.post_id, c.parent_id, c.content, c.likes_count, c.replies_count, c.score,
            c.is_deleted, c.created_at, c.updated_at,
            u.id, u.username, u.name, u.avatar,
-           COALESCE(l.is_active, 0) AS is_liked
+           COALESCE(l.is_active, 0) AS is_liked,
+           EXISTS (SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = c.author_id) AS is_hidden
     FROM comments AS c
     JOIN users AS u ON u.id = c.author_id
     LEFT JOIN comment_likes AS l ON l.comment_id = c.id AND l.user_id = :viewer";
 
 fn comment(row: &Row<'_>) -> rusqlite::Result<Comment> {
-    let is_deleted: bool = row.get("is_deleted")?;
+    // To whom its author is not there it looks removed.
+    let is_deleted = row.get("is_deleted")? || row.get("is_hidden")?;
     let created_at = row.get("created_at")?;
     let updated_at = row.get("updated_at")?;
     let author = if is_deleted {
@@ -142,7 +144,7 @@ impl Sort {
     }
 }
 
-/// One page of all comments of a post, without the removed.
+/// One page of all comments of a post, without the removed and those of people who are not there for the viewer.
 pub(super) fn flat(
     tx: &ReadTx<'_>,
     viewer: UserId,
@@ -153,14 +155,15 @@ pub(super) fn flat(
     read_page(
         tx,
         viewer,
-        "post_id = :of AND is_deleted = 0",
+        "post_id = :of AND is_deleted = 0
+         AND NOT EXISTS (SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = comments.author_id)",
         post.get(),
         sort,
         page,
     )
 }
 
-/// One page of a list, removed ones with answers among them.
+/// One page of a list, removed ones with answers among them, and so those of people who are not there for the viewer.
 pub(super) fn list(
     tx: &ReadTx<'_>,
     viewer: UserId,
@@ -171,7 +174,11 @@ pub(super) fn list(
     read_page(
         tx,
         viewer,
-        "list_id = :of AND is_shown = 1",
+        "list_id = :of AND is_shown = 1
+         AND (
+             replies_count > 0
+             OR NOT EXISTS (SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = comments.author_id)
+         )",
         list.0,
         sort,
         page,
@@ -221,6 +228,12 @@ pub(super) fn answers(
                      SELECT id
                      FROM comments
                      WHERE list_id = parent.value AND is_shown = 1
+                           AND (
+                               replies_count > 0
+                               OR NOT EXISTS (
+                                   SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = comments.author_id
+                               )
+                           )
                      ORDER BY {}
                      LIMIT :per_comment
                  )
@@ -231,6 +244,24 @@ pub(super) fn answers(
         ),
         named_params! { ":viewer": viewer, ":parents": parents, ":per_comment": per_comment },
         comment,
+    )
+}
+
+/// The comments to which somebody answered who is not there for the viewer, in a way that is not shown: once for each
+/// such answer. Looks at no more than these many of a viewer's blocked pairs.
+pub(super) fn hidden_answers(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    post: PostId,
+    max_pairs: u32,
+) -> Result<Vec<CommentId>> {
+    tx.all(
+        "SELECT a.parent_id
+         FROM (SELECT other_id FROM blocked_pairs WHERE user_id = :viewer LIMIT :max_pairs) AS pair
+         CROSS JOIN comments AS a ON a.post_id = :post AND a.author_id = pair.other_id
+         WHERE a.parent_id IS NOT NULL AND a.is_deleted = 0 AND a.replies_count = 0",
+        named_params! { ":viewer": viewer, ":post": post, ":max_pairs": max_pairs },
+        |row| row.get("parent_id"),
     )
 }
 

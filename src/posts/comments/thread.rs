@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::hidden::HiddenAnswers;
 use super::{Comment, Sort, sql};
 use crate::error::Result;
 use crate::id::{CommentId, UserId};
@@ -19,11 +20,13 @@ const MAX_DEPTH: usize = 40;
 pub(super) fn read(
     tx: &ReadTx<'_>,
     viewer: UserId,
+    hidden: &HiddenAnswers,
     list: sql::ListId,
     sort: Sort,
     page: &Page,
 ) -> Result<Slice<Comment>> {
-    let rows = sql::list(tx, viewer, list, sort, page)?;
+    let mut rows = sql::list(tx, viewer, list, sort, page)?;
+    hidden.leave_out(&mut rows);
     let slice = page.cut(rows, |comment| sort.cursor(comment));
     let next = slice.next;
     let mut levels: Vec<Vec<Comment>> = vec![slice.items];
@@ -39,7 +42,8 @@ pub(super) fn read(
         if asked.is_empty() {
             break;
         }
-        let level = sql::answers(tx, viewer, &asked, sort, PER_COMMENT)?;
+        let mut level = sql::answers(tx, viewer, &asked, sort, PER_COMMENT)?;
+        hidden.leave_out(&mut level);
         nested += level.len();
         levels.push(level);
     }

@@ -30,7 +30,8 @@ use socialhub::posts::{CreatePost, DeletePost, PostChange, SetReaction, UpdatePo
 use socialhub::store::{Command, Encoded, Once, PruneOnce, PruneOutbox};
 use socialhub::text;
 use socialhub::users::{
-    FollowUser, ProfileChange, Role, SetPicture, Slot, UnfollowUser, UpdateProfile,
+    BlockUser, FollowUser, MuteUser, ProfileChange, PruneRelations, Role, SetPicture, Slot,
+    UnblockUser, UnfollowUser, UnmuteUser, UpdateProfile,
 };
 
 use super::dice::Dice;
@@ -430,6 +431,48 @@ impl Script {
                     follower_id: self.person(dice),
                     following_id: self.person(dice),
                     at,
+                },
+            ),
+            "users.block" => encode(
+                once,
+                &BlockUser {
+                    blocker_id: self.person(dice),
+                    blocked_id: self.person(dice),
+                    at,
+                },
+            ),
+            "users.unblock" => encode(
+                once,
+                &UnblockUser {
+                    blocker_id: self.person(dice),
+                    blocked_id: self.person(dice),
+                    at,
+                },
+            ),
+            "users.mute" => encode(
+                once,
+                &MuteUser {
+                    muter_id: self.person(dice),
+                    muted_id: self.person(dice),
+                    until: dice
+                        .is_one_in(2)
+                        .then(|| at.plus(Duration::from_secs(1 + dice.below(600)))),
+                    at,
+                },
+            ),
+            "users.unmute" => encode(
+                once,
+                &UnmuteUser {
+                    muter_id: self.person(dice),
+                    muted_id: self.person(dice),
+                    at,
+                },
+            ),
+            "users.prune_relations" => encode(
+                once,
+                &PruneRelations {
+                    before: at.minus(Duration::from_mins(dice.below(20))),
+                    limit: 3,
                 },
             ),
             "posts.create" => {

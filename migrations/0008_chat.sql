@@ -43,15 +43,27 @@ CREATE INDEX room_members_by_user ON room_members (user_id, room_id);
 CREATE INDEX room_members_by_activity ON room_members (user_id, request, active_at, room_id) WHERE active_at IS NOT NULL;
 CREATE INDEX room_members_by_role ON room_members (room_id, role, user_id);
 
+-- What has to outlive a membership, so that going and coming back changes nothing.
+CREATE TABLE room_past_members (
+    room_id        INTEGER NOT NULL REFERENCES rooms (id),
+    user_id        INTEGER NOT NULL REFERENCES users (id),
+    cleared_number INTEGER NOT NULL,
+    sent_at        INTEGER,
+    PRIMARY KEY (room_id, user_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX room_past_members_by_user ON room_past_members (user_id);
+
 CREATE TABLE room_invitations (
     room_id    INTEGER NOT NULL REFERENCES rooms (id),
     user_id    INTEGER NOT NULL REFERENCES users (id),
     by_id      INTEGER NOT NULL REFERENCES users (id),
     created_at INTEGER NOT NULL,
+    is_declined INTEGER NOT NULL DEFAULT 0 CHECK (is_declined IN (0, 1)), -- then it is not made again
     PRIMARY KEY (room_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX room_invitations_by_user ON room_invitations (user_id, created_at, room_id);
+CREATE INDEX room_invitations_by_user ON room_invitations (user_id, is_declined, created_at, room_id);
 CREATE INDEX room_invitations_by_inviter ON room_invitations (by_id);
 
 -- Those who may not write in a room, or not be there. They stay when the member goes, so that coming back ends nothing.
@@ -75,6 +87,7 @@ CREATE TABLE messages (
     number     INTEGER NOT NULL, -- 1, 2, ... in the order that the room agrees on
     sender_id  INTEGER NOT NULL REFERENCES users (id),
     body       TEXT    NOT NULL, -- empty when removed
+    html       TEXT, -- the same as HTML; null when that would say no more
     has_media  INTEGER NOT NULL CHECK (has_media IN (0, 1)),
     post_id    INTEGER REFERENCES posts (id), -- a post that it points to
     reply_to   INTEGER REFERENCES messages (id),

@@ -66,6 +66,8 @@ pub enum UserStatus {
 pub struct Live {
     /// Who is shown it.
     pub audience: Audience,
+    /// Whose doing it is.
+    pub by: UserId,
     /// Its name for clients.
     pub name: String,
     /// The place among a room's messages, where it is one: nobody is shown a place twice.
@@ -75,14 +77,14 @@ pub struct Live {
 }
 
 /// Who is shown something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Audience {
     /// All who are in a room.
     Room(RoomId),
-    /// One person, wherever they are not in that room.
-    PersonOutside {
+    /// Some people, wherever they are not in that room.
+    PeopleOutside {
         /// Who.
-        user_id: UserId,
+        user_ids: Vec<UserId>,
         /// Which room.
         room_id: RoomId,
     },
@@ -354,8 +356,8 @@ impl Event {
             | Self::NotificationsAllMarked { user_id, .. } => user_id.get(),
             Self::MediaChanged { media_id } => media_id.get(),
             Self::RoomLeft { room_id, .. } => room_id.get(),
-            Self::Live(live) => match live.audience {
-                Audience::Room(room_id) | Audience::PersonOutside { room_id, .. } => room_id.get(),
+            Self::Live(live) => match &live.audience {
+                Audience::Room(room_id) | Audience::PeopleOutside { room_id, .. } => room_id.get(),
                 Audience::Person(user_id) => user_id.get(),
             },
         }

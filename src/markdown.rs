@@ -16,10 +16,20 @@ pub fn to_html(text: &str) -> Option<String> {
         return None;
     }
     let parser = Parser::new_ext(text, Options::ENABLE_STRIKETHROUGH);
+    let limit = text.len() * MAX_GROWTH + 1_024;
     let mut html = Writer::default();
-    TextMergeStream::new(parser).for_each(|event| html.take(event));
+    for event in TextMergeStream::new(parser) {
+        html.take(event);
+        // Nobody writes like that, but to do harm.
+        if html.text.len() > limit {
+            return None;
+        }
+    }
     html.is_marked.then_some(html.text)
 }
+
+/// How much longer than the text its HTML may be.
+const MAX_GROWTH: usize = 4;
 
 /// What markup begins with, a numbered list left out.
 const SIGNS: &[char] = &[
@@ -292,6 +302,18 @@ mod tests {
         );
         assert_eq!(html("**[a](javascript:b)**"), "<p><strong>a</strong></p>");
         assert_eq!(to_html("[a](data:text/html,b)"), None);
+    }
+
+    #[test]
+    fn what_would_grow_beyond_measure_stays_text() {
+        let definition = format!("[a]: https://b.org/{}\n\n", "&".repeat(1_000));
+        for text in [
+            ">".repeat(10_000),
+            "> ".repeat(5_000),
+            format!("{definition}{}", "[a]".repeat(1_600)),
+        ] {
+            assert_eq!(to_html(&text), None);
+        }
     }
 
     #[test]

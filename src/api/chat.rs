@@ -237,7 +237,7 @@ struct OnlookersReply {
     success: bool,
     room_id: String,
     user_count: usize,
-    /// Who looks at the room just now.
+    /// Who looks at the room just now; a thousand at most.
     users: Vec<UserId>,
 }
 
@@ -256,16 +256,11 @@ async fn people(
     Path(room): Path<String>,
 ) -> Result<Json<OnlookersReply>> {
     let key = RoomKey::parse(&room)?;
-    let users = match chat.get(caller.id(), key.clone()).await {
-        Ok(room) => chat.presence().in_room(room.id),
-        // Nobody is where nothing has begun.
-        Err(error) if error.code() == Code::RoomNotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
+    let (user_count, users) = chat.onlookers(caller.id(), key.clone()).await?;
     Ok(Json(OnlookersReply {
         success: true,
         room_id: key.as_text(),
-        user_count: users.len(),
+        user_count,
         users,
     }))
 }

@@ -80,7 +80,7 @@ async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<ConversationsReply>> {
     let folder = folder.folder.unwrap_or_default();
-    let page = page.parse_with(USUAL)?;
+    let page = page.parse_unnumbered(USUAL)?;
     let slice = chat.conversations(caller.id(), folder, page).await?;
     Ok(Json(ConversationsReply {
         success: true,

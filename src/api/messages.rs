@@ -39,7 +39,7 @@ async fn get(
 struct MessageEditsReply {
     #[schema(example = true)]
     success: bool,
-    /// The oldest first; at most 100.
+    /// The latest first; at most 100.
     edits: Vec<MessageEdit>,
 }
 

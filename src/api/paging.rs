@@ -68,6 +68,18 @@ impl PageQuery {
     }
 }
 
+impl PageQuery {
+    /// The page of a list that has no numbered pages.
+    pub(super) fn parse_unnumbered(&self, default_limit: u32) -> Result<Page> {
+        let page = self.parse_with(default_limit)?;
+        if page.offset > 0 {
+            let message = "This list has no numbered pages: please use the cursor.";
+            return Err(Error::new(Code::InvalidQuery).with_message(message));
+        }
+        Ok(page)
+    }
+}
+
 impl Numbering {
     /// Where `page` stands in a list of `total` rows.
     pub(super) fn of(page: &Page, total: u64, has_more: bool) -> Self {

@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::gateway::{Body, Caller, ErrorBody, Path, Query, patch};
 use crate::id::{MediaId, UserId};
+use crate::page::DEFAULT_LIMIT;
 
 pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
@@ -133,7 +134,9 @@ async fn mine(
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<MyRoomsReply>> {
-    let slice = chat.rooms(caller.id(), page.parse()?).await?;
+    let slice = chat
+        .rooms(caller.id(), page.parse_unnumbered(DEFAULT_LIMIT)?)
+        .await?;
     Ok(Json(MyRoomsReply {
         success: true,
         next_cursor: slice.next_cursor(),
@@ -194,7 +197,10 @@ async fn directory(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<DirectoryReply>> {
     let slice = chat
-        .directory(query.q.unwrap_or_default(), page.parse()?)
+        .directory(
+            query.q.unwrap_or_default(),
+            page.parse_unnumbered(DEFAULT_LIMIT)?,
+        )
         .await?;
     Ok(Json(DirectoryReply {
         success: true,
@@ -294,7 +300,9 @@ async fn members(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<MembersReply>> {
     let key = RoomKey::parse(&room)?;
-    let slice = chat.members(caller.id(), key, page.parse()?).await?;
+    let slice = chat
+        .members(caller.id(), key, page.parse_unnumbered(DEFAULT_LIMIT)?)
+        .await?;
     Ok(Json(MembersReply {
         success: true,
         next_cursor: slice.next_cursor(),
@@ -413,7 +421,12 @@ async fn invitations(
     let key = RoomKey::parse(&room)?;
     let is_admin = caller.actor.is_admin;
     let slice = chat
-        .invitations_to(caller.id(), is_admin, key, page.parse()?)
+        .invitations_to(
+            caller.id(),
+            is_admin,
+            key,
+            page.parse_unnumbered(DEFAULT_LIMIT)?,
+        )
         .await?;
     Ok(Json(InvitationsReply {
         success: true,
@@ -477,7 +490,9 @@ async fn my_invitations(
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<InvitationsReply>> {
-    let slice = chat.invitations(caller.id(), page.parse()?).await?;
+    let slice = chat
+        .invitations(caller.id(), page.parse_unnumbered(DEFAULT_LIMIT)?)
+        .await?;
     Ok(Json(InvitationsReply {
         success: true,
         next_cursor: slice.next_cursor(),
@@ -533,7 +548,12 @@ async fn sanctions(
     let key = RoomKey::parse(&room)?;
     let is_admin = caller.actor.is_admin;
     let slice = chat
-        .sanctions(caller.id(), is_admin, key, page.parse()?)
+        .sanctions(
+            caller.id(),
+            is_admin,
+            key,
+            page.parse_unnumbered(DEFAULT_LIMIT)?,
+        )
         .await?;
     Ok(Json(SanctionsReply {
         success: true,

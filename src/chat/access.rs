@@ -21,6 +21,15 @@ use crate::id::{RoomId, UserId};
 use crate::store::ReadTx;
 use crate::{text, users};
 
+/// Rooms and conversations that one person may be in.
+const MAX_MEMBERSHIPS: u32 = 1_000;
+/// Rooms and groups that one person may make.
+const MAX_MADE: u32 = 500;
+/// What stands in `request` of who has declined a conversation.
+pub(super) const DECLINED: u8 = 2;
+/// Names that would hide what stands at the same addresses.
+const RESERVED: &[&str] = &["conversations", "messages", "rooms"];
+
 /// Characters in the name of a room.
 const MAX_NAME_CHARS: usize = 128;
 
@@ -84,7 +93,8 @@ impl RoomKey {
             return Ok(Self::Numbered(id));
         }
         let is_printable = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}');
-        let is_name = text::is_visible(raw)
+        let is_name = !RESERVED.contains(&raw)
+            && text::is_visible(raw)
             && raw.chars().all(is_printable)
             && raw.chars().take(MAX_NAME_CHARS + 1).count() <= MAX_NAME_CHARS;
         if is_name {
@@ -176,6 +186,9 @@ impl Place {
     ///
     /// Errors: `room_not_found`.
     pub(super) fn check_may_find(&self) -> Result<()> {
+        if self.is_banned && self.room.visibility != Visibility::Hidden {
+            return Err(Error::new(Code::BannedFromRoom));
+        }
         let may_find = self.role.is_some()
             || self.room.visibility != Visibility::Hidden
             || (self.is_invited && !self.is_banned);
@@ -237,10 +250,11 @@ pub(super) fn find_place(
     if !is_active(tx, user)? {
         return Err(Error::new(Code::UserNotFound));
     }
-    if let RoomKey::Direct(..) = key
-        && key.partner(user).is_none()
-    {
-        return Err(Error::new(Code::Forbidden));
+    if let RoomKey::Direct(..) = key {
+        let partner = key.partner(user).ok_or(Code::Forbidden)?;
+        if users::is_blocked_pair(tx, user, partner)? {
+            return Err(Error::new(Code::UserNotFound));
+        }
     }
     sql::find_place(tx, &key.as_text(), user, now)
 }
@@ -282,12 +296,49 @@ pub(super) fn of_message(
 ) -> Result<Place> {
     let key = RoomKey::parse(&stub.room_key)?;
     match find_readable(tx, user, &key, now) {
-        Ok(Some(place)) if stub.number > place.cleared_number => Ok(place),
+        Ok(Some(place))
+            if stub.number > place.cleared_number
+                && !users::is_blocked_pair(tx, user, stub.sender_id)? =>
+        {
+            Ok(place)
+        }
         Ok(_) => Err(Error::new(Code::MessageNotFound)),
         Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::NotFound) => {
             Err(Error::new(Code::MessageNotFound))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Whether what was said in a conversation of two may still be changed: while neither has declined it.
+///
+/// Errors: `cannot_message`.
+pub(super) fn check_still_open(
+    tx: &ReadTx<'_>,
+    place: &Place,
+    key: &RoomKey,
+    user: UserId,
+) -> Result<()> {
+    let Some(partner) = key.partner(user) else {
+        return Ok(());
+    };
+    let theirs = sql::find_attitude(tx, place.room.id, partner)?;
+    if theirs.is_some_and(|theirs| theirs.request == DECLINED) {
+        return Err(Error::new(Code::CannotMessage));
+    }
+    Ok(())
+}
+
+/// Whether somebody may have one more room, in all and of their own making.
+///
+/// Errors: `too_many_rooms`.
+pub(super) fn check_has_room(tx: &ReadTx<'_>, user: UserId, makes: bool) -> Result<()> {
+    let is_full = sql::membership_count(tx, user, MAX_MEMBERSHIPS)? >= MAX_MEMBERSHIPS
+        || (makes && sql::made_count(tx, user, MAX_MADE)? >= MAX_MADE);
+    if is_full {
+        Err(Error::new(Code::TooManyRooms))
+    } else {
+        Ok(())
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Folder {
     Accepted,
     /// Those that somebody began whom they do not follow.
     Requests,
+    /// Those that they have declined.
+    Declined,
 }
 
 impl Folder {
@@ -25,6 +27,7 @@ impl Folder {
         match self {
             Self::Accepted => 0,
             Self::Requests => 1,
+            Self::Declined => super::access::DECLINED,
         }
     }
 }

@@ -194,7 +194,10 @@ fn check_client_id(raw: &str) -> Result<()> {
 pub(super) fn check_emoji(emoji: &str) -> Result<()> {
     let is_emoji = text::is_visible(emoji)
         && emoji.len() <= MAX_EMOJI
-        && !emoji.chars().any(|c| c.is_control() || c.is_whitespace());
+        && !emoji.is_ascii()
+        && !emoji
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace() || c.is_ascii_alphabetic());
     if is_emoji {
         return Ok(());
     }

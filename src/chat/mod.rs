@@ -28,7 +28,7 @@ use crate::config;
 use crate::error::{Code, Error, Result};
 use crate::id::{Ids, MessageId, RoomId, UserId};
 use crate::store::{Registry, Store};
-use crate::text;
+use crate::{markdown, text};
 
 pub use access::{ChatSettings, RoomKey, WhoMayMessage};
 use commands::Notice;
@@ -44,7 +44,7 @@ pub use message::{
     History, MAX_MESSAGE_CHARS, Message, MessageDraft, MessageEdit, MessageType, Reaction, Span,
 };
 pub use presence::{Changed, Difference, Presence, Presences, Snapshot, Status};
-pub use reading::MAX_MESSAGES;
+pub use reading::{MAX_MESSAGES, MAX_ONLOOKERS};
 pub use room::{
     Invitation, MAX_GROUP, MAX_RETENTION_DAYS, MAX_SLOW_MODE_S, MAX_TITLE_CHARS, MAX_TOPIC_CHARS,
     Member, Role, Room, RoomChange, RoomKind, RoomView, Sanction, SanctionDraft, Sanctioned,
@@ -55,7 +55,7 @@ pub use room::{
 const MAX_REASON_CHARS: usize = 300;
 /// People whom one command notes as seen.
 const SEEN_AT_ONCE: usize = 1_000;
-/// Messages that one command removes because they are too old.
+/// Messages that one command removes at most because they are too old.
 const EXPIRY_STEP: u32 = 500;
 
 /// The domain's handle.
@@ -270,12 +270,14 @@ impl Chat {
     /// Says something.
     pub async fn send(&self, actor: &Actor, key: RoomKey, draft: MessageDraft) -> Result<Message> {
         let body = draft.check()?;
+        let html = markdown::to_html(&body);
         let command = SendMessage {
             id: self.ids.next(),
             room_id: self.ids.next(),
             key,
             sender_id: actor.user_id,
             body,
+            html,
             client_id: draft.client_id,
             reply_to: draft.reply_to,
             target: draft.target,
@@ -290,10 +292,17 @@ impl Chat {
 
     /// Changes what one said; the text before is kept.
     pub async fn edit(&self, actor: &Actor, id: MessageId, text: &str) -> Result<Message> {
+        // What brings something else may do without a text; whether it does, the command knows.
+        let body = if text::is_visible(text) {
+            message::message_text(text)?
+        } else {
+            String::new()
+        };
         let command = EditMessage {
             id,
             by: actor.user_id,
-            body: message::message_text(text)?,
+            html: markdown::to_html(&body),
+            body,
             at: self.ids.now(),
         };
         self.store.submit_once(command, actor.once.clone()).await
@@ -359,6 +368,10 @@ impl Chat {
         key: RoomKey,
         number: Option<u64>,
     ) -> Result<()> {
+        // In a room nobody asks, and there it would be a write for each message and member.
+        if self.get(actor.user_id, key.clone()).await?.kind == RoomKind::Named {
+            return Ok(());
+        }
         let command = MarkDelivered {
             key,
             user_id: actor.user_id,

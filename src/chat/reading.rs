@@ -16,14 +16,18 @@ use crate::users::{self, Person};
 
 /// Messages that one answer holds at most.
 pub const MAX_MESSAGES: u32 = 100;
+/// People in a room who are named.
+pub const MAX_ONLOOKERS: usize = 1_000;
+/// People from whom somebody is kept apart: as many as they may block, and as many who may block them.
+const MAX_APART: u32 = 20_000;
 /// Earlier texts of a message that are shown.
 const MAX_EDITS: u32 = 100;
 /// Pinned messages that are shown: all that there may be.
 const MAX_PINS: u32 = 100;
 
 impl Chat {
-    /// A room that somebody is in already, and may go to without a word.
-    pub(super) async fn known(
+    /// A room that somebody is in already, and may go to without a word; none where going there is a change.
+    pub async fn known(
         &self,
         user: UserId,
         key: RoomKey,
@@ -97,8 +101,49 @@ impl Chat {
         self.store
             .read(move |tx| {
                 let room = access::readable(tx, user, &key, now)?.room;
-                let rows = sql::members(tx, room.id, room.kind, &page)?;
+                let rows = sql::members(tx, room.id, user, room.kind, &page)?;
                 Ok(page.cut(rows, |one| Cursor::id(one.person.id.get())))
+            })
+            .await
+    }
+
+    /// Who looks at a room just now, as far as they are there for somebody: their number, and some of them.
+    pub async fn onlookers(&self, user: UserId, key: RoomKey) -> Result<(usize, Vec<UserId>)> {
+        let now = self.ids.now();
+        let presence = self.presence.clone();
+        self.store
+            .read(move |tx| {
+                // Nobody is where nothing has begun.
+                let Some(place) = access::find_readable(tx, user, &key, now)? else {
+                    return Ok((0, Vec::new()));
+                };
+                let mut people = presence.in_room(place.room.id);
+                let apart = sql::apart(tx, user, &people)?;
+                people.retain(|id| !apart.contains(id));
+                let count = people.len();
+                people.truncate(MAX_ONLOOKERS);
+                Ok((count, people))
+            })
+            .await
+    }
+
+    /// Who is not there for somebody, nor they for them.
+    pub async fn apart_from(&self, user: UserId) -> Result<Vec<UserId>> {
+        self.store
+            .read(move |tx| sql::all_apart(tx, user, MAX_APART))
+            .await
+    }
+
+    /// Whether somebody may write in a room just now, but for slow mode.
+    ///
+    /// Errors: moreover `muted_in_room`, `room_read_only`.
+    pub async fn get_to_write(&self, user: UserId, key: RoomKey) -> Result<Room> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let place = access::readable(tx, user, &key, now)?;
+                place.check_may_take_part()?;
+                Ok(place.room)
             })
             .await
     }
@@ -172,7 +217,7 @@ impl Chat {
         self.store
             .read(
                 move |tx| match access::find_readable(tx, user, &key, now)? {
-                    Some(place) => history(tx, &place, span, limit),
+                    Some(place) => history(tx, user, &place, span, limit),
                     None => match key {
                         RoomKey::Direct(..) => Ok(History::default()),
                         RoomKey::Named(_) | RoomKey::Numbered(_) => {
@@ -199,7 +244,8 @@ impl Chat {
                 let place = access::readable(tx, user, &key, now)?;
                 let before = before.unwrap_or(u64::MAX);
                 let after = place.cleared_number;
-                let rows = sql::messages_with_media(tx, place.room.id, before, after, limit + 1)?;
+                let rows =
+                    sql::messages_with_media(tx, place.room.id, user, before, after, limit + 1)?;
                 let (messages, has_older) = cut(rows, limit);
                 Ok(History {
                     messages,
@@ -216,7 +262,7 @@ impl Chat {
         self.store
             .read(move |tx| {
                 let place = access::readable(tx, user, &key, now)?;
-                sql::pinned(tx, place.room.id, place.cleared_number, MAX_PINS)
+                sql::pinned(tx, place.room.id, user, place.cleared_number, MAX_PINS)
             })
             .await
     }
@@ -233,7 +279,7 @@ impl Chat {
             .await
     }
 
-    /// The texts that a message had before, the oldest first.
+    /// The texts that a message had before, the latest first.
     pub async fn edits(&self, user: UserId, id: MessageId) -> Result<Vec<MessageEdit>> {
         let now = self.ids.now();
         self.store
@@ -337,6 +383,8 @@ fn fill(tx: &ReadTx<'_>, user: UserId, conversations: &mut [Conversation]) -> Re
     let mut ids: Vec<UserId> = pairs.iter().map(|(_, id)| *id).collect();
     ids.sort_unstable();
     ids.dedup();
+    let apart = sql::apart(tx, user, &ids)?;
+    ids.retain(|id| !apart.contains(id));
     let people = users::summaries(tx, &ids)?;
     let mut by_room: HashMap<RoomId, Vec<Person>> = HashMap::new();
     for (room, id) in pairs {
@@ -344,7 +392,7 @@ fn fill(tx: &ReadTx<'_>, user: UserId, conversations: &mut [Conversation]) -> Re
             by_room.entry(room).or_default().push(person.clone());
         }
     }
-    let mut last: HashMap<String, Message> = sql::last_messages(tx, &rooms)?
+    let mut last: HashMap<String, Message> = sql::last_messages(tx, &rooms, user)?
         .into_iter()
         .map(|message| (message.room_id.clone(), message))
         .collect();
@@ -369,16 +417,22 @@ fn cut(mut rows: Vec<Message>, limit: u32) -> (Vec<Message>, bool) {
     (rows, has_more)
 }
 
-fn history(tx: &ReadTx<'_>, place: &access::Place, span: Span, limit: u32) -> Result<History> {
+fn history(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    place: &access::Place,
+    span: Span,
+    limit: u32,
+) -> Result<History> {
     let (room, cleared) = (&place.room, place.cleared_number);
     let older = |before, limit| -> Result<(Vec<Message>, bool)> {
-        let rows = sql::messages_before(tx, room.id, before, cleared, limit + 1)?;
+        let rows = sql::messages_before(tx, room.id, viewer, before, cleared, limit + 1)?;
         let (mut messages, has_more) = cut(rows, limit);
         messages.reverse();
         Ok((messages, has_more))
     };
     let newer = |after: u64, limit| -> Result<(Vec<Message>, bool)> {
-        let rows = sql::messages_after(tx, room.id, after.max(cleared), limit + 1)?;
+        let rows = sql::messages_after(tx, room.id, viewer, after.max(cleared), limit + 1)?;
         Ok(cut(rows, limit))
     };
     Ok(match span {

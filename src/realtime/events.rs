@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Shared;
 use super::packet::Event;
 use super::people::Guest;
-use crate::chat::{Folder, Message, MessageDraft, RoomKey, Span, Status};
+use crate::chat::{Folder, MAX_ONLOOKERS, Message, MessageDraft, Room, RoomKey, Span, Status};
 use crate::error::{Code, Error, Result};
 use crate::id::{MediaId, MessageId, PostId, UserId};
 use crate::page::Page;
@@ -21,8 +21,6 @@ const PAGE: u32 = 100;
 /// What they are shown before they have to ask for more: messages, and their bytes. One page may go beyond.
 const MAX_MISSED: usize = 1_000;
 const MAX_MISSED_BYTES: usize = 256 * 1024;
-/// People who are named to somebody who joins a room.
-const MAX_NAMED: usize = 1_000;
 
 /// Which room: the original's name for it, or the one of its conversations.
 #[derive(Deserialize)]
@@ -183,6 +181,7 @@ pub(super) async fn handle(
         }
         "mark_as_read" => {
             let ReadUpTo { place, number } = read(event)?;
+            shared.check_writes(guest)?;
             let key = RoomKey::parse(&place.room_id)?;
             shared.chat.mark_read(guest.actor(), key, number).await?;
             Ok("{}".to_owned())
@@ -200,6 +199,7 @@ pub(super) async fn handle(
                 room_id,
                 number,
             } = read(event)?;
+            shared.check_writes(guest)?;
             let (room, number) = match (message_id, room_id) {
                 (Some(id), _) => {
                     let message = shared.chat.message(guest.user_id(), id).await?;
@@ -266,71 +266,148 @@ fn to_json(value: &impl Serialize) -> Result<String> {
 
 async fn join(shared: &Shared, guest: &Arc<Guest>, join: Join) -> Result<String> {
     let key = RoomKey::parse(&join.place.room_id)?;
-    let room = shared
-        .chat
-        .join(guest.actor(), key.clone(), join.place.target_user_id)
-        .await?;
-    let user = guest.user_id();
-    let history = |span, limit| shared.chat.history(user, key.clone(), span, limit);
-    // Before anything is shown: a message that is not here is a mistake of the client's.
+    let (user, target) = (guest.user_id(), join.place.target_user_id);
+    let room = match shared.chat.known(user, key.clone(), target).await? {
+        Some(room) => room,
+        // This one is written down, and so counts as a change.
+        None if !guest.has_room() => return Err(Error::new(Code::TooManyRooms)),
+        None => {
+            shared.check_writes(guest)?;
+            let joined = shared.chat.join(guest.actor(), key.clone(), target);
+            joined.await?
+        }
+    };
+    shared.find_apart(guest).await?;
     let since = match join.last_seen {
         None => None,
         Some(LastSeen::Number(number)) => Some(number),
-        Some(LastSeen::Id(id)) => {
-            let around = history(Span::Around(id), 1).await?;
-            let found = around.messages.iter().find(|message| message.id == id);
-            found.map(|message| message.number)
-        }
+        Some(LastSeen::Id(id)) => match shared.chat.message(user, id).await {
+            Ok(message) if message.room_id == room.key => Some(message.number),
+            Ok(_elsewhere) => return Err(Error::new(Code::MessageNotFound)),
+            // It is gone, or they threw it away: the newest will do.
+            Err(error) if error.code() == Code::MessageNotFound => None,
+            Err(error) => return Err(error),
+        },
     };
     guest.add_room(room.id)?;
     let change = shared.hub.enter(guest, &room, since.unwrap_or(0));
     shared.came_or_went(guest, room.id, &room.key, change, true);
-    let (first, has_newer) = match since {
-        None => (history(Span::Latest, ON_JOINING).await?.messages, false),
+    let outcome = if guest.is_gone() {
+        Err(Error::new(Code::NotInRoom))
+    } else {
+        show_what_was(shared, guest, &room, since).await
+    };
+    // Whoever may not read there after all, or is gone, has no seat.
+    if outcome.is_err()
+        && let Some((change, key)) = shared.hub.vacate(guest, room.id)
+    {
+        guest.drop_room(room.id);
+        shared.came_or_went(guest, room.id, &key, change, false);
+    }
+    outcome
+}
+
+/// Shows somebody who has come in what was said, and who is there; then what comes.
+async fn show_what_was(
+    shared: &Shared,
+    guest: &Arc<Guest>,
+    room: &Room,
+    since: Option<u64>,
+) -> Result<String> {
+    let key = RoomKey::parse(&room.key)?;
+    let user = guest.user_id();
+    let first = match since {
+        None => latest(shared, user, &key).await?,
         Some(number) => missed(shared, user, &key, number).await?,
     };
-    let mut shown = first.last().map_or(since.unwrap_or(0), |last| last.number);
-    guest.tell("message_history", &to_json(&first)?);
+    let mut shown = first.last_number;
+    guest.tell("message_history", &first.json);
     let mut named = shared.hub.presences().in_room(room.id);
-    named.truncate(MAX_NAMED);
+    named.retain(|user| !guest.is_apart_from(*user));
+    named.truncate(MAX_ONLOOKERS);
     guest.tell("room_users", &to_json(&named)?);
     // Who has not caught up is shown nothing that comes after what is missing, and asks again.
-    while !has_newer && !shared.hub.catch_up(guest, room.id, shown) {
-        let page = history(Span::After(shown), PAGE).await?;
+    while !first.has_newer && !shared.hub.catch_up(guest, room.id, shown) {
+        let page = shared
+            .chat
+            .history(user, key.clone(), Span::After(shown), PAGE);
+        let page = page.await?;
+        // What is not for them has a number as well.
+        shown = page
+            .messages
+            .last()
+            .map_or(room.last_number, |last| last.number)
+            .max(shown);
         for message in &page.messages {
-            shown = message.number;
             show(guest, message)?;
         }
     }
     to_json(&Joined {
         room_id: &room.key,
         last_number: shown,
-        has_newer,
+        has_newer: first.has_newer,
     })
 }
 
-/// What was said after a message, as much as one answer holds; and whether there is more.
-async fn missed(
-    shared: &Shared,
-    user: UserId,
-    key: &RoomKey,
-    after: u64,
-) -> Result<(Vec<Message>, bool)> {
-    let (mut missed, mut size_bytes, mut last) = (Vec::new(), 0, after);
+/// Messages in one answer.
+struct Part {
+    /// Those messages, oldest first.
+    json: String,
+    /// The number of the last one.
+    last_number: u64,
+    /// Whether there are newer ones.
+    has_newer: bool,
+}
+
+/// The newest messages: as many as come with joining, and as one answer holds.
+async fn latest(shared: &Shared, user: UserId, key: &RoomKey) -> Result<Part> {
+    let history = shared
+        .chat
+        .history(user, key.clone(), Span::Latest, ON_JOINING)
+        .await?;
+    let (mut texts, mut size_bytes) = (Vec::new(), 0);
+    for message in history.messages.iter().rev() {
+        let text = to_json(message)?;
+        size_bytes += text.len();
+        if size_bytes > MAX_MISSED_BYTES && !texts.is_empty() {
+            break;
+        }
+        texts.push(text);
+    }
+    texts.reverse();
+    Ok(Part {
+        json: format!("[{}]", texts.join(",")),
+        last_number: history.messages.last().map_or(0, |last| last.number),
+        has_newer: false,
+    })
+}
+
+/// What was said after a message, as much as one answer holds.
+async fn missed(shared: &Shared, user: UserId, key: &RoomKey, after: u64) -> Result<Part> {
+    let (mut texts, mut size_bytes, mut last) = (Vec::new(), 0, after);
     loop {
         let page = shared
             .chat
             .history(user, key.clone(), Span::After(last), PAGE)
             .await?;
-        last = page.messages.last().map_or(last, |last| last.number);
-        size_bytes += page
-            .messages
-            .iter()
-            .map(|one| one.message.len())
-            .sum::<usize>();
-        missed.extend(page.messages);
-        if !page.has_newer || size_bytes >= MAX_MISSED_BYTES || missed.len() >= MAX_MISSED {
-            return Ok((missed, page.has_newer));
+        let mut is_full = false;
+        for message in &page.messages {
+            let text = to_json(message)?;
+            size_bytes += text.len();
+            is_full =
+                !texts.is_empty() && (size_bytes > MAX_MISSED_BYTES || texts.len() >= MAX_MISSED);
+            if is_full {
+                break;
+            }
+            last = message.number;
+            texts.push(text);
+        }
+        if is_full || !page.has_newer {
+            return Ok(Part {
+                json: format!("[{}]", texts.join(",")),
+                last_number: last,
+                has_newer: is_full,
+            });
         }
     }
 }
@@ -377,7 +454,7 @@ async fn send(shared: &Shared, guest: &Arc<Guest>, send: Send) -> Result<String>
     let key = RoomKey::parse(&send.place.room_id)?;
     let draft = MessageDraft {
         text: send.message,
-        client_id: send.client_id.or_else(|| send.temp_id.clone()),
+        client_id: send.client_id,
         reply_to: send.reply_to,
         target: send.place.target_user_id,
         media: send.media_ids,
@@ -394,7 +471,7 @@ async fn send(shared: &Shared, guest: &Arc<Guest>, send: Send) -> Result<String>
 
 async fn typing(shared: &Arc<Shared>, guest: &Arc<Guest>, typing: Typing) -> Result<String> {
     let key = RoomKey::parse(&typing.place.room_id)?;
-    let room = shared.chat.get(guest.user_id(), key).await?;
+    let room = shared.chat.get_to_write(guest.user_id(), key).await?;
     if !shared.hub.is_in(guest, room.id) {
         return Err(Error::new(Code::NotInRoom));
     }

@@ -16,6 +16,9 @@ use crate::event::{Audience, Live};
 use crate::id::{RoomId, SessionId, UserId};
 use crate::links::{Links, Signer};
 
+/// Events that wait for one connection until it has read what was there before.
+const MAX_HELD: usize = 128;
+
 /// Connections of one person at once.
 const MAX_OF_ONE: usize = 64;
 
@@ -52,6 +55,8 @@ struct Seat {
     /// Whether it is shown what comes; else it reads what was there before, and `has_missed` tells that there is more.
     is_live: bool,
     has_missed: bool,
+    /// What else came until then.
+    held: Vec<Frame>,
 }
 
 /// What changed when somebody came or went.
@@ -229,6 +234,7 @@ impl Hub {
                 shown,
                 is_live: false,
                 has_missed: false,
+                held: Vec::new(),
             };
             if seats.seats.insert(guest.number(), seat).is_some() {
                 return Change::Connection;
@@ -249,6 +255,9 @@ impl Hub {
         };
         seat.shown = seat.shown.max(shown);
         seat.is_live = !std::mem::take(&mut seat.has_missed);
+        if seat.is_live && !guest.send_all(std::mem::take(&mut seat.held)) {
+            give_up(&[Arc::clone(&seat.guest)]);
+        }
         seat.is_live
     }
 
@@ -287,19 +296,19 @@ impl Hub {
     /// Shows something to those whom it is for.
     pub(super) fn show(&self, live: &Live, signer: &Signer, now: Timestamp) {
         let mut shown = Shown::new(&live.name, &live.payload, Some((signer, now)));
-        let slow = match live.audience {
+        let slow = match &live.audience {
             Audience::Room(room) => self
-                .place(room)
-                .map(|place| place.show(&mut shown, live.number, None))
+                .place(*room)
+                .map(|place| place.show(&mut shown, live.number, live.by, false))
                 .unwrap_or_default(),
-            Audience::PersonOutside { user_id, room_id } => self
-                .guests_of(user_id)
-                .into_iter()
-                .filter(|guest| !self.is_in(guest, room_id))
+            Audience::PeopleOutside { user_ids, room_id } => user_ids
+                .iter()
+                .flat_map(|user| self.guests_of(*user))
+                .filter(|guest| !self.is_in(guest, *room_id))
                 .filter(|guest| guest.show(&mut shown) == Err(SendError::Full))
                 .collect(),
             Audience::Person(user_id) => self
-                .guests_of(user_id)
+                .guests_of(*user_id)
                 .into_iter()
                 .filter(|guest| guest.show(&mut shown) == Err(SendError::Full))
                 .collect(),
@@ -311,7 +320,7 @@ impl Hub {
     pub(super) fn show_others(&self, room: RoomId, but: UserId, name: &str, payload: &str) {
         let mut shown = Shown::new(name, payload, None);
         if let Some(place) = self.place(room) {
-            give_up(&place.show(&mut shown, None, Some(but)));
+            give_up(&place.show(&mut shown, None, but, true));
         }
     }
 
@@ -369,18 +378,21 @@ impl Place {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows something to all here but one person. Returns those who cannot take it.
+    /// Shows something of somebody's doing to all here for whom they are there, and perhaps to themselves. Returns those
+    /// who cannot take it.
     fn show(
         &self,
         shown: &mut Shown<'_>,
         number: Option<u64>,
-        but: Option<UserId>,
+        by: UserId,
+        to_others: bool,
     ) -> Vec<Arc<Guest>> {
         let mut slow = Vec::new();
         for seat in self.lock().seats.values_mut() {
-            if but == Some(seat.guest.user_id()) {
+            if to_others && by == seat.guest.user_id() {
                 continue;
             }
+            let is_apart = seat.guest.is_apart_from(by);
             if let Some(number) = number {
                 if !seat.is_live {
                     seat.has_missed = true;
@@ -391,7 +403,17 @@ impl Place {
                 }
                 seat.shown = number;
             }
-            if seat.guest.show(shown) == Err(SendError::Full) {
+            if is_apart {
+                continue;
+            }
+            let is_full = if seat.is_live {
+                seat.guest.show(shown) == Err(SendError::Full)
+            } else {
+                // After what is being read just now, and only if that may be read.
+                seat.held.extend(seat.guest.frames(shown));
+                seat.held.len() > MAX_HELD
+            };
+            if is_full {
                 slow.push(Arc::clone(&seat.guest));
             }
         }

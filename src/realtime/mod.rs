@@ -121,6 +121,8 @@ enum Committed {
     Hidden(UserId),
     /// One follows the other no more.
     Parted(UserId, UserId),
+    /// One has blocked the other, or does so no more.
+    Apart(UserId, UserId),
 }
 
 impl Realtime {
@@ -145,7 +147,7 @@ impl Realtime {
         } else {
             Arc::new(Alone)
         };
-        let lost = CancellationToken::new();
+        let lost = Arc::new(Notify::new());
         let mut all = Vec::new();
         for id in 0..count {
             // What is asked over HTTP is asked of the first one.
@@ -172,7 +174,7 @@ impl Realtime {
                 committed: committed.clone(),
                 shown: Notify::new(),
             });
-            observe(store, committed, lost.clone());
+            observe(store, committed, Arc::clone(&lost));
             shared.start(backlog, ear);
             all.push(shared);
         }
@@ -185,11 +187,15 @@ impl Realtime {
             people_routes(hubs, &config.realtime, tasks)
         };
         tasks.spawn("sockets", async move {
-            tokio::select! {
-                () = stopping.cancelled() => {}
-                () = lost.cancelled() => {
-                    warn!("More was committed than could be shown: all sockets are closed, and come back");
-                }
+            while stopping
+                .run_until_cancelled(lost.notified())
+                .await
+                .is_some()
+            {
+                warn!(
+                    "More was committed than could be shown: all sockets are closed, and come back"
+                );
+                close();
             }
             close();
         });
@@ -203,14 +209,14 @@ impl Realtime {
 }
 
 /// Hands over what is committed; says so where there is no room for it.
-fn observe(store: &Store, committed: mpsc::Sender<Committed>, lost: CancellationToken) {
+fn observe(store: &Store, committed: mpsc::Sender<Committed>, lost: Arc<Notify>) {
     store.observe(Box::new(move |events| {
         let all = events
             .iter()
             .filter_map(|one| Committed::from_event(&one.event));
         for one in all {
             if committed.try_send(one).is_err() {
-                lost.cancel();
+                lost.notify_one();
             }
         }
     }));
@@ -246,6 +252,14 @@ impl Committed {
                 following_id,
                 ..
             } => Some(Self::Parted(*user_id, *following_id)),
+            Event::UserBlocked {
+                user_id,
+                blocked_id,
+            }
+            | Event::UserUnblocked {
+                user_id,
+                blocked_id,
+            } => Some(Self::Apart(*user_id, *blocked_id)),
             Event::UserStatusChanged { user_id, status } if *status != UserStatus::Active => {
                 Some(Self::SessionsEnded {
                     user_id: *user_id,
@@ -314,6 +328,12 @@ impl Shared {
                 }) => self.see_out(user_id, room_id, &reason),
                 Some(Committed::Hidden(user_id)) => self.hide(user_id),
                 Some(Committed::Parted(one, other)) => self.part(one, other),
+                Some(Committed::Apart(one, other)) => {
+                    self.part(one, other);
+                    for user in [one, other] {
+                        self.learn_apart(user).await;
+                    }
+                }
             }
             self.shown.notify_waiters();
             // One node serves others as well.
@@ -357,6 +377,25 @@ impl Shared {
     fn show_out(&self, guest: &Arc<people::Guest>) {
         guest.show_out(Code::Unauthenticated);
         self.gone(guest);
+    }
+
+    /// Who is there for somebody has changed.
+    async fn learn_apart(&self, user: UserId) {
+        for guest in self.hub.guests_of(user) {
+            guest.forget_apart();
+            if let Err(error) = self.find_apart(&guest).await {
+                warn!(error = %error, "Who is not there for somebody could not be read");
+            }
+        }
+    }
+
+    /// Finds out who is not there for somebody, where that is not known.
+    async fn find_apart(&self, guest: &people::Guest) -> Result<()> {
+        while let Some(asked) = guest.needs_apart() {
+            let people = self.chat.apart_from(guest.user_id()).await?;
+            guest.put_apart(asked, people);
+        }
+        Ok(())
     }
 
     /// Somebody may look at a room no more: their connections are told, and do not.
@@ -410,7 +449,7 @@ impl Shared {
     }
 }
 
-type Close = Box<dyn FnOnce() + Send>;
+type Close = Box<dyn Fn() + Send>;
 
 fn people_routes(hubs: Arc<Hubs>, options: &config::Realtime, tasks: &Tasks) -> (Router, Close) {
     let connect_timeout = Duration::from_millis(options.connect_timeout_ms);

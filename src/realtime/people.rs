@@ -45,11 +45,23 @@ pub(super) struct Guest {
     /// What stands before the paths of files for them.
     base: Arc<str>,
     pub(super) typing: Typing,
-    rooms: Mutex<Vec<RoomId>>,
+    /// None once the connection is over.
+    rooms: Mutex<Option<Vec<RoomId>>>,
+    apart: Mutex<Apart>,
     watched: Mutex<Vec<UserId>>,
     pace: Mutex<Pace>,
     /// Whether they were shown out; what they asked before that is not done any more.
     is_out: AtomicBool,
+}
+
+/// Who is not there for somebody: one of the two has blocked the other.
+#[derive(Default)]
+struct Apart {
+    is_known: bool,
+    /// In order.
+    people: Vec<UserId>,
+    /// How often it has changed.
+    asked: u32,
 }
 
 /// What the request with which a connection began says of who it is.
@@ -117,6 +129,7 @@ impl Guest {
     /// Notes a room that they look at.
     pub(super) fn add_room(&self, room: RoomId) -> Result<(), Error> {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let rooms = rooms.as_mut().ok_or(Code::NotInRoom)?;
         if rooms.contains(&room) {
             return Ok(());
         }
@@ -129,12 +142,19 @@ impl Guest {
 
     pub(super) fn drop_room(&self, room: RoomId) {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        rooms.retain(|known| *known != room);
+        if let Some(rooms) = rooms.as_mut() {
+            rooms.retain(|known| *known != room);
+        }
+    }
+
+    /// Whether they may look at one more room.
+    pub(super) fn has_room(&self) -> bool {
+        self.rooms().len() < MAX_ROOMS
     }
 
     pub(super) fn rooms(&self) -> Vec<RoomId> {
         let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        rooms.clone()
+        rooms.clone().unwrap_or_default()
     }
 
     /// Notes whom they watch; returns whom they did before.
@@ -149,18 +169,70 @@ impl Guest {
         watched.retain(|known| *known != user);
     }
 
+    /// The connection is over: the rooms that it looked at.
     pub(super) fn take_rooms(&self) -> Vec<RoomId> {
-        std::mem::take(&mut *self.rooms.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.take().unwrap_or_default()
     }
 
     /// Shows an event, under the names that they know.
     pub(super) fn show(&self, shown: &mut Shown<'_>) -> Result<(), SendError> {
+        self.frames(shown)
+            .try_for_each(|frame| self.outlet.send(frame))
+    }
+
+    /// The same, to be sent later.
+    pub(super) fn frames(&self, shown: &mut Shown<'_>) -> impl Iterator<Item = Frame> + use<> {
         let namespace = self.outlet.namespace();
-        self.outlet.send(shown.frame(namespace, &self.base))?;
-        match shown.alias(namespace, &self.base) {
-            Some(alias) if !self.knows_new_names => self.outlet.send(alias),
-            _ => Ok(()),
+        let frame = shown.frame(namespace, &self.base);
+        let alias = (!self.knows_new_names)
+            .then(|| shown.alias(namespace, &self.base))
+            .flatten();
+        std::iter::once(frame).chain(alias)
+    }
+
+    /// Sends these; false when they do not take them.
+    pub(super) fn send_all(&self, frames: Vec<Frame>) -> bool {
+        frames
+            .into_iter()
+            .all(|frame| self.outlet.send(frame) != Err(SendError::Full))
+    }
+
+    /// Whether somebody is not there for them.
+    pub(super) fn is_apart_from(&self, user: UserId) -> bool {
+        let apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        apart.people.binary_search(&user).is_ok()
+    }
+
+    /// Whether it has to be read who is not there for them; with the number of the answer that is expected.
+    pub(super) fn needs_apart(&self) -> Option<u32> {
+        let apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        (!apart.is_known).then_some(apart.asked)
+    }
+
+    /// Who is not there for them, as read after `asked`; false when that changed in between.
+    pub(super) fn put_apart(&self, asked: u32, mut people: Vec<UserId>) -> bool {
+        people.sort_unstable();
+        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = apart.asked == asked;
+        if is_current {
+            apart.people = people;
+            apart.is_known = true;
         }
+        is_current
+    }
+
+    /// Who is not there for them has changed: it is to be read again. What was known holds until then.
+    pub(super) fn forget_apart(&self) {
+        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        apart.asked += 1;
+        apart.is_known = false;
+    }
+
+    /// Whether the connection is over.
+    pub(super) fn is_gone(&self) -> bool {
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.is_none()
     }
 
     /// Tells them something that concerns them alone.
@@ -286,7 +358,8 @@ impl Application for People {
             knows_new_names: body.events.as_deref() == Some("v2"),
             base: Arc::clone(&origin.base),
             typing: Typing::default(),
-            rooms: Mutex::default(),
+            rooms: Mutex::new(Some(Vec::new())),
+            apart: Mutex::default(),
             watched: Mutex::default(),
             pace: Mutex::new(Pace {
                 due: Instant::now(),

@@ -24,6 +24,12 @@ impl Shared {
     /// A connection is there, is busy elsewhere, or is gone.
     pub(super) fn set_status(&self, guest: &Guest, status: Status) {
         let user = guest.user_id();
+        // What was asked before the end may come after it.
+        let status = if guest.is_gone() {
+            Status::Offline
+        } else {
+            status
+        };
         let changed = self
             .hub
             .presences()
@@ -75,7 +81,10 @@ impl Shared {
             .presence_of(guest.user_id(), people.clone())
             .await?;
         let allowed: Vec<UserId> = asked.iter().map(|one| one.user_id).collect();
-        self.hub.watch(guest, allowed.clone());
+        self.hub.watch(guest, allowed);
+        if guest.is_gone() {
+            self.hub.watch(guest, Vec::new());
+        }
         // Asked of one's own hub again, which is where it changes.
         let presences = self.hub.presences();
         Ok(asked

@@ -348,7 +348,7 @@ const ROWS: &[Row] = &[
         "/api/v1/chat/rooms/{roomId}/mutes/{userId}",
         Id::HiddenRoom,
         "",
-        [401, 404, 200, 404],
+        [401, 404, 403, 404],
     ),
     (
         "PUT",
@@ -362,7 +362,7 @@ const ROWS: &[Row] = &[
         "/api/v1/chat/rooms/{roomId}/bans/{userId}",
         Id::HiddenRoom,
         "",
-        [401, 404, 200, 404],
+        [401, 404, 403, 404],
     ),
     (
         "GET",

@@ -111,6 +111,18 @@ async fn strangers_arrive_as_requests() {
         (list(&ada, "requests").await, unread(&ada).await),
         (json!([]), (0, 0))
     );
+    assert_eq!(
+        list(&ada, "declined").await[0]["conversationId"],
+        json!(room)
+    );
+    // Nor does she write on by changing what she said.
+    let path = format!("/chat/{room}/history");
+    let first = eve.get(&path).await.expect(200)["messages"][0]["id"].clone();
+    let path = format!("/chat/messages/{}", first.as_str().unwrap());
+    let edit = json!({ "message": "You cannot stop me" });
+    eve.patch(&path, edit)
+        .await
+        .expect_code(403, "cannot_message");
     answer("accept").await;
     say(&eve, &room, "Hello???").await.expect(200);
     assert_eq!(list(&ada, "accepted").await[0]["unreadCount"], 2);

@@ -78,8 +78,28 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "what is counted was found by an index, and is a thousand at most",
     ),
     (
-        "FROM room_invitations WHERE room_id = :room LIMIT :limit",
+        "WHERE room_id = :room LIMIT :limit)",
         "SCAN (subquery-1)",
+        "what is counted was found by an index, and is a thousand at most",
+    ),
+    (
+        "WHERE user_id = :user LIMIT :limit)",
+        "SCAN (subquery-1)",
+        "what is counted was found by an index, and is a thousand at most",
+    ),
+    (
+        "WHERE created_by = :user LIMIT :limit)",
+        "SCAN (subquery-1)",
+        "what is counted was found by an index, and is a thousand at most",
+    ),
+    (
+        "AND is_declined = 0 LIMIT :limit)",
+        "SCAN (subquery-1)",
+        "what is counted was found by an index, and is a thousand at most",
+    ),
+    (
+        "b.other_id = m.sender_id) LIMIT 1000)",
+        "SCAN (subquery-2)",
         "what is counted was found by an index, and is a thousand at most",
     ),
     (

@@ -16,6 +16,11 @@ async fn people<const N: usize>(server: &Server, names: [&str; N]) -> [Person; N
     all.try_into().unwrap_or_else(|_| unreachable!())
 }
 
+async fn befriend(one: &Person, other: &Person) {
+    one.follow(other).await;
+    other.follow(one).await;
+}
+
 /// Makes a room; returns its name for addresses.
 async fn make(owner: &Person, body: Value) -> String {
     let made = owner.post("/chat/rooms", body).await.expect(201);
@@ -107,6 +112,8 @@ async fn a_room_has_a_title_a_topic_a_picture_and_tells_of_changes() {
 async fn rooms_are_found_by_those_who_may_find_them() {
     let server = Server::start().await;
     let [ada, bob, eve] = people(&server, ["ada", "bob", "eve"]).await;
+    befriend(&ada, &bob).await;
+    befriend(&ada, &eve).await;
     let open = make(&ada, json!({ "name": "open house" })).await;
     let invite = make(
         &ada,
@@ -181,12 +188,23 @@ async fn rooms_are_found_by_those_who_may_find_them() {
         .expect(403);
     join(&bob, &open).await;
     let kim = server.sign_up("kim").await;
+    // Nobody is invited who lets the inviter not write to them.
+    bob.post(&invite_to(&open), json!({ "userId": kim.id }))
+        .await
+        .expect_code(403, "cannot_message");
+    befriend(&bob, &kim).await;
     bob.post(&invite_to(&open), json!({ "userId": kim.id }))
         .await
         .expect(200);
     let decline = format!("/chat/rooms/{open}/invitations/{}", kim.id);
     kim.delete(&decline).await.expect(200);
     kim.delete(&decline).await.expect(404);
+    // Who declined is not asked again.
+    bob.post(&invite_to(&open), json!({ "userId": kim.id }))
+        .await
+        .expect(200);
+    let list = kim.get("/chat/invitations").await.expect(200);
+    assert_eq!(list["invitations"], json!([]));
     // An invitation that was taken back is none.
     ada.post(&invite_to(&invite), json!({ "userId": eve.id }))
         .await
@@ -463,6 +481,7 @@ async fn messages_are_pinned_by_who_keeps_order() {
 async fn messages_bring_pictures_name_people_and_point_to_posts() {
     let server = Server::start().await;
     let [ada, bob, eve] = people(&server, ["ada", "bob", "eve"]).await;
+    befriend(&ada, &bob).await;
     let room = make(&ada, json!({ "visibility": "hidden" })).await;
     let path = format!("/chat/rooms/{room}/invitations");
     ada.post(&path, json!({ "userId": bob.id }))
@@ -511,10 +530,8 @@ async fn messages_bring_pictures_name_people_and_point_to_posts() {
         "<p><strong>@bob</strong> and @eve: see <code>it</code></p>"
     );
     let notice = bobs.next("new_message_notification").await;
-    assert_eq!(
-        (&notice["mentionsYou"], &notice["message"]["id"]),
-        (&json!(true), &sent["id"])
-    );
+    assert_eq!(notice["message"]["id"], sent["id"]);
+
     let message = format!("/chat/messages/{}", sent["id"].as_str().unwrap());
     let edited = ada
         .patch(&message, json!({ "message": "Never mind" }))
@@ -601,4 +618,195 @@ async fn an_instance_may_leave_making_rooms_to_its_admins() {
     // An admin keeps order in every room that they may see, and reads none that is closed.
     let closed = make(&admin, json!({ "name": "office", "visibility": "hidden" })).await;
     ada.get(&format!("/chat/rooms/{closed}")).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_blocked_is_not_there_in_common_rooms_either() {
+    let server = Server::start().await;
+    let [ada, bob, eve] = people(&server, ["ada", "bob", "eve"]).await;
+    befriend(&ada, &eve).await;
+    let room = make(&ada, json!({ "name": "square" })).await;
+    for person in [&bob, &eve] {
+        join(person, &room).await;
+    }
+    let mut adas = Socket::connect(&ada).await;
+    let mut eves = Socket::connect(&eve).await;
+    for socket in [&mut adas, &mut eves] {
+        socket.ask("join_room", json!({ "roomId": room })).await;
+    }
+    let sent = try_say(&eve, &room, "Before").await.expect(200)["data"].clone();
+    assert_eq!(adas.next("new_message").await["message"], "Before");
+    let message = format!("/chat/messages/{}", sent["id"].as_str().unwrap());
+    let ids = {
+        let mut ids = [ada.id.as_str(), eve.id.as_str()];
+        ids.sort_unstable();
+        ids.join("_")
+    };
+    try_say(&eve, &ids, "Psst").await.expect(200);
+    ada.post(&format!("/users/block/{}", eve.id), json!({}))
+        .await
+        .expect(404);
+    ada.post(&format!("/api/v1/users/{}/block", eve.id), json!({}))
+        .await
+        .expect(200);
+
+    // Neither sees the other: what was said, what is said, who is there, who is typing.
+    eventually("it is known on all sockets", || async {
+        let users = ada.get(&format!("/chat/{room}/users")).await.expect(200);
+        (users["users"] == json!([ada.id])).then_some(())
+    })
+    .await;
+    try_say(&eve, &room, "After @ada").await.expect(200);
+    eves.ask("typing", json!({ "roomId": room, "isTyping": true }))
+        .await;
+    try_say(&bob, &room, "Hello both").await.expect(200);
+    assert_eq!(adas.next("new_message").await["message"], "Hello both");
+    assert_eq!(eves.next("new_message").await["message"], "Before");
+    let seen: Vec<String> = adas.events().into_iter().map(|(name, _)| name).collect();
+    assert!(!seen.contains(&"user_typing".to_owned()), "{seen:?}");
+    for (person, other) in [(&ada, "After @ada"), (&eve, "nothing of hers")] {
+        let history = person
+            .get(&format!("/chat/{room}/history"))
+            .await
+            .expect(200);
+        assert!(!history.to_string().contains(other), "{history}");
+        let members = person
+            .get(&format!("/chat/rooms/{room}/members"))
+            .await
+            .expect(200);
+        assert_eq!(members["members"].as_array().unwrap().len(), 2);
+        let list = person.get("/chat/conversations").await.expect(200);
+        assert_eq!(list["conversations"], json!([]));
+        try_say(person, &ids, "Hi")
+            .await
+            .expect_code(404, "user_not_found");
+        person
+            .get(&format!("/chat/{ids}/history"))
+            .await
+            .expect(404);
+    }
+    ada.get(&message).await.expect(404);
+    let react = format!("{message}/reactions");
+    ada.post(&react, json!({ "emoji": "👍" })).await.expect(404);
+    assert_eq!(
+        ada.get("/chat/unread-count").await.expect(200)["unreadCount"],
+        0
+    );
+
+    // It ends as it began.
+    ada.delete(&format!("/api/v1/users/{}/block", eve.id))
+        .await
+        .expect(200);
+    ada.get(&message).await.expect(200);
+    try_say(&eve, &room, "Back").await.expect(200);
+    assert_eq!(adas.next("new_message").await["message"], "Back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_left_in_a_room_who_is_gone_or_may_not_be_there() {
+    let server = Server::start().await;
+    let [ada, eve] = people(&server, ["ada", "eve"]).await;
+    let room = make(&ada, json!({ "name": "door" })).await;
+    let users = async || ada.get(&format!("/chat/{room}/users")).await.expect(200)["users"].clone();
+    for round in 0..20 {
+        // Gone while the answer is on its way.
+        let mut hasty = Socket::connect(&eve).await;
+        hasty.emit("join_room", json!({ "roomId": room })).await;
+        drop(hasty);
+        // Banned while they come in.
+        let mut socket = Socket::connect(&eve).await;
+        let ban = format!("/chat/rooms/{room}/bans/{}", eve.id);
+        let ((), banned) = tokio::join!(
+            socket.emit("join_room", json!({ "roomId": room })),
+            ada.put(&ban, json!({}))
+        );
+        banned.expect(200);
+        eventually("nobody is there", || async {
+            (users().await == json!([])).then_some(())
+        })
+        .await;
+        let sent = try_say(&ada, &room, "Secret").await.expect(200)["data"]["id"].clone();
+        let path = format!("/chat/messages/{}", sent.as_str().unwrap());
+        ada.patch(&path, json!({ "message": format!("More secret {round}") }))
+            .await
+            .expect(200);
+        // Once this is answered, all that came before has arrived.
+        socket.ask("get_conversations", json!({})).await;
+        let seen = format!("{:?}", socket.events());
+        assert!(
+            !seen.contains(&format!("More secret {round}")),
+            "round {round}: {seen}"
+        );
+        ada.delete(&ban).await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_messages_keep_nobody_out() {
+    let server = Server::start().await;
+    let [ada, bob] = people(&server, ["ada", "bob"]).await;
+    let room = make(&ada, json!({ "name": "novel" })).await;
+    for number in 0..50 {
+        let text = format!("{number} {}", "漢".repeat(9_990));
+        try_say(&ada, &room, &text).await.expect(200);
+    }
+    try_say(&ada, &room, &"> ".repeat(5_000)).await.expect(200);
+    let mut socket = Socket::connect(&bob).await;
+    let joined = socket.ask("join_room", json!({ "roomId": room })).await;
+    assert_eq!(joined["lastNumber"], 51);
+    let history = socket.next("message_history").await;
+    let history = history.as_array().unwrap();
+    assert!((1..50).contains(&history.len()));
+    assert_eq!(history.last().unwrap()["number"], 51);
+    assert_eq!(history.last().unwrap()["html"], Value::Null);
+    // Coming back brings the rest in parts.
+    let mut last = 1;
+    let mut asked = 0;
+    loop {
+        let joined = socket
+            .ask("join_room", json!({ "roomId": room, "lastSeen": last }))
+            .await;
+        last = joined["lastNumber"].as_u64().unwrap();
+        asked += 1;
+        if joined["hasNewer"] == false {
+            break;
+        }
+    }
+    assert!(last == 51 && asked > 2, "{last} after {asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_and_coming_back_ends_nothing() {
+    let server = Server::start().await;
+    let [ada, bob] = people(&server, ["ada", "bob"]).await;
+    let room = make(&ada, json!({ "name": "slowly", "slowModeSeconds": 3600 })).await;
+    join(&bob, &room).await;
+    try_say(&bob, &room, "One").await.expect(200);
+    let member = format!("/chat/rooms/{room}/members/{}", bob.id);
+    bob.delete(&member).await.expect(200);
+    try_say(&bob, &room, "Two")
+        .await
+        .expect_code(429, "slow_mode");
+    // Who comes later finds what was said, and not as news.
+    let cleo = server.sign_up("cleo").await;
+    join(&cleo, &room).await;
+    let mine = cleo.get("/chat/rooms").await.expect(200);
+    assert_eq!(mine["rooms"][0]["unreadCount"], 0);
+    // A moderator who is muted stays so, until somebody else decides.
+    for person in [&bob, &cleo] {
+        join(person, &room).await;
+        set_role(&ada, &room, person, "moderator").await;
+    }
+    let mute = format!("/chat/rooms/{room}/mutes/{}", bob.id);
+    ada.put(&mute, json!({})).await.expect(200);
+    bob.delete(&mute).await.expect(403);
+    cleo.delete(&mute).await.expect(403);
+    ada.delete(&mute).await.expect(200);
+    // The one who comes into an empty room looks after it.
+    for person in [&ada, &bob, &cleo] {
+        let member = format!("/chat/rooms/{room}/members/{}", person.id);
+        person.delete(&member).await.expect(200);
+    }
+    join(&bob, &room).await;
+    assert_eq!(role_of(&bob, &room).await, "owner");
 }

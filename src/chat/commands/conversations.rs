@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::access::{self, ChatSettings, WhoMayMessage};
 use super::super::{MAX_GROUP, Role, Room, RoomKey, RoomKind, sql};
-use super::{announce, enter, make, room};
+use super::{Said, announce, enter, make, room};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
@@ -59,6 +59,7 @@ impl Command for CreateGroup {
         let key = RoomKey::Numbered(self.id);
         // Whether they may act at all.
         access::find_place(tx, self.by, &key, self.at)?;
+        access::check_has_room(tx, self.by, true)?;
         make(tx, self.id, &key, RoomKind::Group, self.by, self.at)?;
         sql::add_member(tx, self.id, self.by, Role::Owner, self.at)?;
         sql::touch_member(tx, self.id, self.by, self.at)?;
@@ -93,9 +94,18 @@ impl Command for AddToGroup {
         place.check_may_take_part()?;
         take_in(tx, place.room.id, self.by, &self.people, self.at)?;
         let room = room(tx, place.room.id)?;
-        announce(tx, room.id, "room_updated", None, &room)?;
+        announce(tx, room.id, "room_updated", Said::by(self.by), &room)?;
         Ok(room)
     }
+}
+
+/// Tells that somebody was taken into a group.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MemberAdded<'a> {
+    room_id: &'a str,
+    user_id: UserId,
+    added_by: UserId,
 }
 
 /// Each must let `by` write to them; for who does not follow `by`, the group is a request.
@@ -119,7 +129,16 @@ fn take_in(
             return Err(Error::new(Code::BannedFromRoom).with_message("They are banned here."));
         }
         if sql::add_member(tx, id, person, Role::Member, at)? {
-            sql::touch_member(tx, id, person, at)?;
+            // As with two: they see what is said, not what is meant to be.
+            if room(tx, id)?.last_number > 0 {
+                sql::touch_member(tx, id, person, at)?;
+            }
+            let told = MemberAdded {
+                room_id: &key.as_text(),
+                user_id: person,
+                added_by: by,
+            };
+            announce(tx, id, "member_added", Said::by(by), &told)?;
             let attitude = sql::Attitude {
                 request: u8::from(!stands.is_followed),
                 lets_in: false,
@@ -152,7 +171,7 @@ impl Command for AnswerRequest {
             return Err(Error::new(Code::Forbidden));
         }
         let attitude = sql::Attitude {
-            request: if self.accepts { 0 } else { 2 },
+            request: if self.accepts { 0 } else { access::DECLINED },
             lets_in: self.accepts && room.kind == RoomKind::Direct,
         };
         sql::set_attitude(tx, room.id, self.user_id, attitude)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::access::{self, Place};
 use super::super::{Role, RoomKey, RoomKind, Sanction, Visibility, sql};
-use super::{announce, show};
+use super::{Said, announce, show};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::{Audience, Event};
@@ -12,8 +12,10 @@ use crate::id::UserId;
 use crate::store::{Command, WriteTx};
 use crate::users;
 
-/// Invitations to one room that wait for an answer.
+/// Invitations to one room.
 const MAX_INVITATIONS: u32 = 1_000;
+/// Invitations that one person has.
+const MAX_INVITED: u32 = 100;
 
 /// Tells what became of a member.
 #[derive(Serialize)]
@@ -46,12 +48,29 @@ fn kept(
     Ok((place, role))
 }
 
-/// Errors: `forbidden` where somebody is no less than who keeps order.
+/// Errors: `forbidden` where somebody is no less than who keeps order, or looks after the server.
 fn check_below(tx: &WriteTx<'_>, place: &Place, user: UserId, keeper: Role) -> Result<()> {
-    match sql::find_role(tx, place.room.id, user)? {
-        Some(role) if role >= keeper => Err(Code::Forbidden.into()),
-        _ => Ok(()),
+    let role = sql::find_role(tx, place.room.id, user)?;
+    if role >= Some(keeper) || users::living(tx, user)?.role == users::Role::Admin {
+        return Err(Code::Forbidden.into());
     }
+    Ok(())
+}
+
+/// Errors: `forbidden` where somebody above decided otherwise.
+fn check_not_above(
+    tx: &WriteTx<'_>,
+    place: &Place,
+    user: UserId,
+    kind: Sanction,
+    keeper: Role,
+) -> Result<()> {
+    if let Some(by) = sql::sanctioned_by(tx, place.room.id, user, kind)?
+        && sql::find_role(tx, place.room.id, by)? > Some(keeper)
+    {
+        return Err(Code::Forbidden.into());
+    }
+    Ok(())
 }
 
 /// Ends a membership, and with it what they see of the room. A room that loses its last owner gets another.
@@ -67,7 +86,7 @@ fn take_out(tx: &WriteTx<'_>, place: &Place, user: UserId, reason: &'static str)
             reason: Some(reason),
             until: None,
         };
-        announce(tx, room.id, "member_removed", None, &told)?;
+        announce(tx, room.id, "member_removed", Said::by(user), &told)?;
     }
     tx.signal(Event::RoomLeft {
         room_id: room.id,
@@ -92,7 +111,13 @@ fn promote(tx: &WriteTx<'_>, place: &Place, user: UserId, role: Role) -> Result<
         reason: None,
         until: None,
     };
-    announce(tx, place.room.id, "member_updated", None, &told)
+    announce(
+        tx,
+        place.room.id,
+        "member_updated",
+        Said::by(told.user_id),
+        &told,
+    )
 }
 
 /// Gives a member another role.
@@ -119,6 +144,10 @@ impl Command for SetRole {
             sql::find_role(tx, place.room.id, self.user_id)?.ok_or(Code::MemberNotFound)?;
         if before == self.role {
             return Ok(());
+        }
+        // An owner steps down and is not put down.
+        if before == Role::Owner && self.user_id != self.by && !self.as_admin {
+            return Err(Error::new(Code::Forbidden));
         }
         if before == Role::Owner && !sql::has_other_owner(tx, place.room.id, self.user_id)? {
             return Err(Error::new(Code::LastOwner));
@@ -192,7 +221,7 @@ impl Command for InviteToRoom {
         };
         place.check_rank(self.as_admin, least)?;
         place.check_may_take_part()?;
-        users::living(tx, self.user_id)?;
+        access::check_may_message(tx, self.by, self.user_id)?;
         let theirs = access::find_place(tx, self.user_id, &self.key, self.at)?;
         let theirs = theirs.ok_or(Code::RoomNotFound)?;
         if theirs.is_banned {
@@ -201,17 +230,22 @@ impl Command for InviteToRoom {
         if theirs.role.is_some() || theirs.is_invited {
             return Ok(());
         }
-        if sql::invitation_count(tx, room.id, MAX_INVITATIONS)? >= MAX_INVITATIONS {
+        let is_full = sql::invitation_count(tx, room.id, MAX_INVITATIONS)? >= MAX_INVITATIONS
+            || sql::invited_count(tx, self.user_id, MAX_INVITED)? >= MAX_INVITED;
+        if is_full {
             return Err(Error::new(Code::TooManyInvitations));
         }
-        sql::invite(tx, room.id, self.user_id, self.by, self.at)?;
+        // Whoever declined is not asked again, and the asker not told.
+        if !sql::invite(tx, room.id, self.user_id, self.by, self.at)? {
+            return Ok(());
+        }
         let invited = InvitationTold {
             room_id: &room.key,
             title: room.title.as_deref(),
             invited_by: self.by,
         };
         let audience = Audience::Person(self.user_id);
-        show(tx, audience, "room_invitation", None, &invited)
+        show(tx, audience, "room_invitation", Said::by(self.by), &invited)
     }
 }
 
@@ -230,14 +264,14 @@ impl Command for WithdrawInvitation {
     type Output = ();
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
-        let room = if self.by == self.user_id {
+        if self.by == self.user_id {
             let place = access::find_place(tx, self.by, &self.key, self.at)?;
-            place.filter(|place| place.is_invited).map(|one| one.room)
-        } else {
-            Some(kept(tx, &self.key, self.by, self.as_admin, self.at)?.0.room)
-        };
-        let room = room.ok_or(Code::RoomNotFound)?;
-        sql::uninvite(tx, room.id, self.user_id).map(drop)
+            let place = place.filter(|place| place.is_invited);
+            let room = place.ok_or(Code::RoomNotFound)?.room;
+            return sql::decline(tx, room.id, self.user_id).map(drop);
+        }
+        let (place, _) = kept(tx, &self.key, self.by, self.as_admin, self.at)?;
+        sql::uninvite(tx, place.room.id, self.user_id).map(drop)
     }
 }
 
@@ -266,6 +300,7 @@ impl Command for SanctionMember {
             return Err(Error::new(Code::Forbidden));
         }
         check_below(tx, &place, self.user_id, keeper)?;
+        check_not_above(tx, &place, self.user_id, self.kind, keeper)?;
         let new = sql::NewSanction {
             room_id: place.room.id,
             user_id: self.user_id,
@@ -286,7 +321,13 @@ impl Command for SanctionMember {
                     reason: Some("muted"),
                     until: self.until,
                 };
-                announce(tx, place.room.id, "member_updated", None, &told)
+                announce(
+                    tx,
+                    place.room.id,
+                    "member_updated",
+                    Said::by(told.user_id),
+                    &told,
+                )
             }
         }
     }
@@ -308,7 +349,11 @@ impl Command for LiftSanction {
     type Output = ();
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
-        let (place, _) = kept(tx, &self.key, self.by, self.as_admin, self.at)?;
+        let (place, keeper) = kept(tx, &self.key, self.by, self.as_admin, self.at)?;
+        if self.user_id == self.by && !self.as_admin {
+            return Err(Error::new(Code::Forbidden));
+        }
+        check_not_above(tx, &place, self.user_id, self.kind, keeper)?;
         let has_ended = sql::end_sanction(tx, place.room.id, self.user_id, self.kind)?;
         if has_ended && self.kind == Sanction::Mute {
             let told = MemberTold {
@@ -318,7 +363,13 @@ impl Command for LiftSanction {
                 reason: Some("unmuted"),
                 until: None,
             };
-            announce(tx, place.room.id, "member_updated", None, &told)?;
+            announce(
+                tx,
+                place.room.id,
+                "member_updated",
+                Said::by(told.user_id),
+                &told,
+            )?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::access::{self, Place};
 use super::super::{MAX_GROUP, Message, Role, Room, RoomKey, RoomKind, sql};
-use super::{announce, enter, show};
+use super::{Said, announce, enter, show};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::Audience;
@@ -15,10 +15,10 @@ use crate::{posts, text, users};
 
 /// Different emoji that one person may leave on one message.
 const MAX_REACTIONS: u32 = 20;
+/// Reactions that one message may have: each says whose it is.
+const MAX_REACTIONS_OF_ALL: u32 = 1_000;
 /// Messages that may be pinned in a room.
 const MAX_PINS: u32 = 50;
-/// What stands in `request` of who has declined a conversation.
-const DECLINED: u8 = 2;
 
 /// Says something in a room.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct SendMessage {
     pub sender_id: UserId,
     /// Valid; empty only beside something else.
     pub body: String,
+    /// The same as HTML.
+    pub html: Option<String>,
     pub client_id: Option<String>,
     pub reply_to: Option<MessageId>,
     pub target: Option<UserId>,
@@ -71,6 +73,7 @@ impl Command for SendMessage {
             write_to(tx, room, sender, partner)?;
         } else if place.role.is_none() {
             // Who says something has come in.
+            access::check_has_room(tx, sender, false)?;
             sql::add_member(tx, room.id, sender, Role::Member, self.at)?;
         }
         if let Some(answered) = self.reply_to {
@@ -85,6 +88,7 @@ impl Command for SendMessage {
             number: sql::next_number(tx, room.id)?,
             sender_id: sender,
             body: &self.body,
+            html: self.html.as_deref(),
             has_media: !self.media.is_empty(),
             post_id: self.pointed_post(tx)?,
             reply_to: self.reply_to,
@@ -109,7 +113,11 @@ impl Command for SendMessage {
         // Who says something has seen what was there.
         sql::put_sent(tx, room.id, sender, new.number, self.at)?;
         let message = find(tx, self.id)?;
-        announce(tx, room.id, "new_message", Some(new.number), &message)?;
+        let said = Said {
+            by: sender,
+            number: Some(new.number),
+        };
+        announce(tx, room.id, "new_message", said, &message)?;
         self.tell_others(tx, room, &message, &mentioned)?;
         Ok(message)
     }
@@ -140,41 +148,57 @@ impl SendMessage {
         mentioned: &[UserId],
     ) -> Result<()> {
         let people = match room.kind {
-            RoomKind::Named => mentioned.to_vec(),
-            RoomKind::Direct => self.key.partner(self.sender_id).into_iter().collect(),
-            RoomKind::Group => sql::member_ids(tx, room.id, MAX_GROUP)?,
+            RoomKind::Named => mentioned.iter().map(|user| (*user, 0)).collect(),
+            RoomKind::Direct | RoomKind::Group => sql::member_requests(tx, room.id, MAX_GROUP)?,
         };
-        for user_id in people.into_iter().filter(|id| *id != self.sender_id) {
-            let attitude = sql::find_attitude(tx, room.id, user_id)?.unwrap_or_default();
-            if attitude.request == DECLINED {
+        let ids: Vec<UserId> = people.iter().map(|(user, _)| *user).collect();
+        let apart = sql::apart(tx, self.sender_id, &ids)?;
+        // One event for those who have accepted it, and one for those to whom it is a request.
+        for request in [0, 1] {
+            let user_ids: Vec<UserId> = people
+                .iter()
+                .filter(|(user, theirs)| *user != self.sender_id && *theirs == request)
+                .filter(|(user, _)| !apart.contains(user))
+                .map(|(user, _)| *user)
+                .collect();
+            if user_ids.is_empty() {
                 continue;
             }
+            let unread_count = match (room.kind, user_ids.as_slice()) {
+                (RoomKind::Direct, [partner]) => Some(sql::unread_in(tx, room.id, *partner)?),
+                _ => None,
+            };
             let notice = Notice {
                 conversation_id: room.key.clone(),
                 message: message.clone(),
-                unread_count: sql::unread_in(tx, room.id, user_id)?,
-                is_request: attitude.request == 1,
-                mentions_you: mentioned.contains(&user_id),
+                unread_count,
+                is_request: request == 1,
             };
-            let audience = Audience::PersonOutside {
-                user_id,
+            let audience = Audience::PeopleOutside {
+                user_ids,
                 room_id: room.id,
             };
-            show(tx, audience, "new_message_notification", None, &notice)?;
+            show(
+                tx,
+                audience,
+                "new_message_notification",
+                Said::by(self.sender_id),
+                &notice,
+            )?;
         }
         Ok(())
     }
 }
 
-/// Tells somebody of a message in a conversation that they do not look at (contract, section 13).
+/// Tells people of a message in a conversation that they do not look at, or in which they are named (contract, section 13).
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::chat) struct Notice {
     conversation_id: String,
     message: Message,
-    unread_count: u64,
+    /// Messages that they have not read there; between two people alone.
+    unread_count: Option<u64>,
     is_request: bool,
-    mentions_you: bool,
 }
 
 /// Whether one of two may write to the other, and what that makes of their conversation: who writes lets the other answer,
@@ -185,7 +209,7 @@ fn write_to(tx: &WriteTx<'_>, room: &Room, sender: UserId, partner: UserId) -> R
     let stands = access::acquaintance(tx, sender, partner)?;
     let mine = sql::find_attitude(tx, room.id, sender)?.unwrap_or_default();
     let theirs = sql::find_attitude(tx, room.id, partner)?.unwrap_or_default();
-    if theirs.request == DECLINED || !(stands.is_welcome || theirs.lets_in) {
+    if theirs.request == access::DECLINED || !(stands.is_welcome || theirs.lets_in) {
         return Err(Error::new(Code::CannotMessage));
     }
     let mine_now = sql::Attitude {
@@ -225,8 +249,10 @@ fn mentioned(tx: &ReadTx<'_>, place: &Place, body: &str) -> Result<Vec<UserId>> 
 pub struct EditMessage {
     pub id: MessageId,
     pub by: UserId,
-    /// Valid.
+    /// Valid; empty only beside something else.
     pub body: String,
+    /// The same as HTML.
+    pub html: Option<String>,
     pub at: Timestamp,
 }
 
@@ -239,15 +265,22 @@ impl Command for EditMessage {
         if stub.sender_id != self.by {
             return Err(Error::new(Code::Forbidden));
         }
-        place.check_may_take_part()?;
+        changeable(tx, &stub, &place, self.by)?;
         if self.body.is_empty() && !stub.has_media && !stub.has_post {
             return Err(Error::new(Code::EmptyMessage));
         }
         if stub.body != self.body {
-            sql::edit_message(tx, self.id, &stub.body, &self.body, self.at)?;
+            let now = (self.body.as_str(), self.html.as_deref());
+            sql::edit_message(tx, self.id, &stub.body, now, self.at)?;
             sql::put_mentions(tx, self.id, &mentioned(tx, &place, &self.body)?)?;
             let message = find(tx, self.id)?;
-            announce(tx, stub.room_id, "message_edited", None, &message)?;
+            announce(
+                tx,
+                stub.room_id,
+                "message_edited",
+                Said::by(self.by),
+                &message,
+            )?;
         }
         find(tx, self.id)
     }
@@ -280,7 +313,7 @@ impl Command for DeleteMessage {
         let (stub, place) = readable(tx, self.id, self.by, self.at)?;
         let is_keeper = place.room.kind == RoomKind::Named
             && place.rank(self.as_admin) >= Some(Role::Moderator);
-        if stub.sender_id != self.by && !is_keeper && !self.as_admin {
+        if stub.sender_id != self.by && !is_keeper {
             return Err(Error::new(Code::Forbidden));
         }
         if stub.has_media {
@@ -294,7 +327,13 @@ impl Command for DeleteMessage {
             conversation_id: &message.room_id,
             number: message.number,
         };
-        announce(tx, stub.room_id, "message_deleted", None, &deleted)?;
+        announce(
+            tx,
+            stub.room_id,
+            "message_deleted",
+            Said::by(stub.sender_id),
+            &deleted,
+        )?;
         Ok(message)
     }
 }
@@ -327,11 +366,13 @@ impl Command for ReactToMessage {
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Message> {
         let (stub, place) = readable(tx, self.id, self.user_id, self.at)?;
-        place.check_may_take_part()?;
+        changeable(tx, &stub, &place, self.user_id)?;
         let changed = if self.wants {
             let has = sql::reaction_count(tx, self.id, self.user_id)?;
             let added = sql::add_reaction(tx, self.id, self.user_id, &self.emoji, self.at)?;
-            if added && has >= MAX_REACTIONS {
+            let is_full =
+                has >= MAX_REACTIONS || sql::reaction_total(tx, self.id)? > MAX_REACTIONS_OF_ALL;
+            if added && is_full {
                 return Err(Error::new(Code::TooManyReactions));
             }
             added
@@ -352,7 +393,7 @@ impl Command for ReactToMessage {
             } else {
                 "reaction_removed"
             };
-            announce(tx, stub.room_id, name, None, &reacted)?;
+            announce(tx, stub.room_id, name, Said::by(self.user_id), &reacted)?;
         }
         Ok(message)
     }
@@ -390,14 +431,14 @@ impl Command for MarkRead {
             .min(room.last_number);
         let has_changed = sql::put_read(tx, room.id, self.user_id, number)?;
         // Who has read what in a room of thousands is nobody's business, and would be told too often.
-        if has_changed && room.kind != RoomKind::Named {
+        if has_changed && shows_reading(tx, &room, self.user_id)? {
             let read = Read {
                 conversation_id: &room.key,
                 room_id: &room.key,
                 user_id: self.user_id,
                 number,
             };
-            announce(tx, room.id, "messages_read", None, &read)?;
+            announce(tx, room.id, "messages_read", Said::by(self.user_id), &read)?;
         }
         Ok(())
     }
@@ -426,14 +467,21 @@ impl Command for MarkDelivered {
             .number
             .unwrap_or(room.last_number)
             .min(room.last_number);
-        if sql::put_delivered(tx, room.id, self.user_id, number)? {
+        let has_changed = sql::put_delivered(tx, room.id, self.user_id, number)?;
+        if has_changed && shows_reading(tx, &room, self.user_id)? {
             let read = Read {
                 conversation_id: &room.key,
                 room_id: &room.key,
                 user_id: self.user_id,
                 number,
             };
-            announce(tx, room.id, "messages_delivered", None, &read)?;
+            announce(
+                tx,
+                room.id,
+                "messages_delivered",
+                Said::by(self.user_id),
+                &read,
+            )?;
         }
         Ok(())
     }
@@ -468,6 +516,7 @@ impl Command for PinMessage {
         if place.room.kind == RoomKind::Named {
             place.check_rank(self.as_admin, Role::Moderator)?;
         }
+        changeable(tx, &stub, &place, self.by)?;
         if stub.is_pinned != self.wants {
             if self.wants && sql::pin_count(tx, stub.room_id)? >= MAX_PINS {
                 return Err(Error::new(Code::TooManyPins));
@@ -485,7 +534,7 @@ impl Command for PinMessage {
             } else {
                 "message_unpinned"
             };
-            announce(tx, stub.room_id, name, None, &told)?;
+            announce(tx, stub.room_id, name, Said::by(self.by), &told)?;
         }
         find(tx, self.id)
     }
@@ -503,6 +552,18 @@ fn readable(
         .ok_or(Code::MessageNotFound)?;
     let place = access::of_message(tx, user, &stub, at)?;
     Ok((stub, place))
+}
+
+/// Whether somebody may change what is there. Errors: `muted_in_room`, `room_read_only`, `cannot_message`.
+fn changeable(tx: &WriteTx<'_>, stub: &sql::Stub, place: &Place, user: UserId) -> Result<()> {
+    place.check_may_take_part()?;
+    access::check_still_open(tx, place, &RoomKey::parse(&stub.room_key)?, user)
+}
+
+/// Whether others may know what somebody has read: not while they have not accepted the conversation.
+fn shows_reading(tx: &WriteTx<'_>, room: &Room, user: UserId) -> Result<bool> {
+    let attitude = sql::find_attitude(tx, room.id, user)?;
+    Ok(room.kind != RoomKind::Named && attitude.is_some_and(|one| one.request == 0))
 }
 
 fn find(tx: &WriteTx<'_>, id: MessageId) -> Result<Message> {

@@ -76,6 +76,7 @@ fn enter(
         RoomKey::Numbered(_) => return Err(Error::new(Code::RoomNotFound)),
         RoomKey::Named(_) if !may_create => return Err(Error::new(Code::RoomNotFound)),
         RoomKey::Named(_) => {
+            access::check_has_room(tx, user, true)?;
             make(tx, id, key, RoomKind::Named, user, at)?;
             sql::add_member(tx, id, user, Role::Owner, at)?;
         }
@@ -83,6 +84,7 @@ fn enter(
             if let Some(partner) = key.partner(user) {
                 access::check_may_message(tx, user, partner)?;
             }
+            access::check_has_room(tx, user, false)?;
             make(tx, id, key, RoomKind::Direct, user, at)?;
             sql::add_member(tx, id, *one, Role::Member, at)?;
             sql::add_member(tx, id, *other, Role::Member, at)?;
@@ -118,28 +120,44 @@ fn room(tx: &WriteTx<'_>, id: RoomId) -> Result<Room> {
     sql::find_room(tx, id)?.ok_or(Code::RoomNotFound.into())
 }
 
+/// What is told of an event beside what it says.
+#[derive(Clone, Copy)]
+struct Said {
+    /// Whose doing it is: those for whom they are not there do not see it.
+    by: UserId,
+    /// The place among a room's messages, where it is one.
+    number: Option<u64>,
+}
+
+impl Said {
+    fn by(by: UserId) -> Self {
+        Self { by, number: None }
+    }
+}
+
 /// Tells those who look at a room.
 fn announce(
     tx: &WriteTx<'_>,
     room_id: RoomId,
     name: &str,
-    number: Option<u64>,
+    said: Said,
     payload: &impl Serialize,
 ) -> Result<()> {
-    show(tx, Audience::Room(room_id), name, number, payload)
+    show(tx, Audience::Room(room_id), name, said, payload)
 }
 
 fn show(
     tx: &WriteTx<'_>,
     audience: Audience,
     name: &str,
-    number: Option<u64>,
+    said: Said,
     payload: &impl Serialize,
 ) -> Result<()> {
     tx.signal(Event::Live(Live {
         audience,
+        by: said.by,
         name: name.to_owned(),
-        number,
+        number: said.number,
         payload: serde_json::to_string(payload).map_err(Error::internal)?,
     }));
     Ok(())

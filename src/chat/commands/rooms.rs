@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Role, Room, RoomChange, RoomKey, RoomKind, access, sql};
-use super::{announce, enter, make, room};
+use super::super::{Role, Room, RoomChange, RoomKey, RoomKind, Visibility, access, sql};
+use super::{Said, announce, enter, make, room};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::id::{RoomId, UserId};
@@ -40,7 +40,15 @@ impl Command for JoinRoom {
             None => enter(tx, &self.key, user, self.id, self.may_create, self.at)?,
         };
         place.check_may_join()?;
-        sql::add_member(tx, place.room.id, user, Role::Member, self.at)?;
+        if place.role.is_none() {
+            access::check_has_room(tx, user, false)?;
+        }
+        // Whoever comes into an empty room looks after it.
+        let role = match place.room.member_count {
+            0 if place.room.kind == RoomKind::Named => Role::Owner,
+            _ => Role::Member,
+        };
+        sql::add_member(tx, place.room.id, user, role, self.at)?;
         sql::uninvite(tx, place.room.id, user)?;
         room(tx, place.room.id)
     }
@@ -66,6 +74,7 @@ impl Command for CreateRoom {
         if access::find_place(tx, self.by, &self.key, self.at)?.is_some() {
             return Err(Error::new(Code::RoomExists));
         }
+        access::check_has_room(tx, self.by, true)?;
         make(tx, self.id, &self.key, RoomKind::Named, self.by, self.at)?;
         sql::add_member(tx, self.id, self.by, Role::Owner, self.at)?;
         change(tx, self.id, self.by, &self.change, self.at)?;
@@ -104,9 +113,12 @@ impl Command for UpdateRoom {
             RoomKind::Group | RoomKind::Direct => return Err(Error::new(Code::Forbidden)),
         };
         place.check_rank(self.as_admin, least)?;
+        if !self.as_admin {
+            place.check_may_take_part()?;
+        }
         change(tx, place.room.id, self.by, &self.change, self.at)?;
         let room = room(tx, place.room.id)?;
-        announce(tx, room.id, "room_updated", None, &room)?;
+        announce(tx, room.id, "room_updated", Said::by(self.by), &room)?;
         Ok(room)
     }
 }
@@ -119,6 +131,12 @@ fn change(
     at: Timestamp,
 ) -> Result<()> {
     sql::update_room(tx, id, change)?;
+    if matches!(
+        change.visibility,
+        Some(Visibility::Invite | Visibility::Hidden)
+    ) {
+        sql::end_casual_invitations(tx, id)?;
+    }
     let Some(avatar) = change.avatar else {
         return Ok(());
     };
@@ -137,7 +155,7 @@ pub struct ExpireMessages {
     /// Rooms after this one; all, without.
     pub after: Option<RoomId>,
     pub at: Timestamp,
-    /// Messages of one room, at most.
+    /// Messages, at most.
     pub limit: u32,
 }
 
@@ -159,7 +177,7 @@ impl Command for ExpireMessages {
         let (mut count, mut passed) = (0, self.after);
         for (room, days) in &rooms {
             let before = Timestamp::from_millis(self.at.as_millis() - days * DAY_MS);
-            let old = sql::oldest_messages(tx, *room, before, self.limit)?;
+            let old = sql::oldest_messages(tx, *room, before, self.limit - count)?;
             let gone = u32::try_from(old.len()).map_err(Error::internal)?;
             for (id, has_media) in old {
                 if has_media {
@@ -169,7 +187,7 @@ impl Command for ExpireMessages {
             }
             count += gone;
             // The rest of this room comes with the next command.
-            if gone == self.limit {
+            if count >= self.limit {
                 return Ok(Expired {
                     count,
                     next: passed,

@@ -77,6 +77,8 @@ pub(in crate::chat) fn showing_presence(
          WHERE u.status = 'active'
            AND NOT EXISTS (SELECT 1 FROM chat_settings AS s
                            WHERE s.user_id IN (u.id, :viewer) AND s.shows_presence = 0)
+           AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                           WHERE b.user_id = :viewer AND b.other_id = u.id)
            AND (
                u.id = :viewer
                OR (
@@ -206,6 +208,9 @@ pub(in crate::chat) fn conversations(
              FROM room_members AS p INDEXED BY room_members_by_activity
              JOIN rooms AS r ON r.id = p.room_id
              WHERE p.user_id = :of AND p.request = :request AND p.active_at IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM room_members AS o
+                               JOIN blocked_pairs AS b ON b.user_id = :of AND b.other_id = o.user_id
+                               WHERE o.room_id = p.room_id AND r.kind = 1)
                AND (p.active_at, p.room_id) < (:rank, :id)
              ORDER BY p.active_at DESC, p.room_id DESC
              LIMIT :limit"
@@ -290,6 +295,8 @@ pub(in crate::chat) fn unread_total(tx: &ReadTx<'_>, of: UserId) -> Result<u64> 
                JOIN messages AS m ON m.room_id = p.room_id AND m.number > p.read_number
                WHERE p.user_id = :of AND p.request = 0 AND p.active_at IS NOT NULL
                  AND m.sender_id <> :of AND m.deleted_at IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                                 WHERE b.user_id = :of AND b.other_id = m.sender_id)
                LIMIT 1000)",
         named_params! { ":of": of },
         |row| row.get(0),

@@ -20,8 +20,13 @@ pub(in crate::chat) fn add_member(
     at: Timestamp,
 ) -> Result<bool> {
     let added = tx.execute(
-        "INSERT INTO room_members (room_id, user_id, role, joined_at)
-         VALUES (:room, :user, :role, :at)
+        // What was said before is no news to them; in a group, it is not theirs.
+        "INSERT INTO room_members (room_id, user_id, role, joined_at, read_number, cleared_number, sent_at)
+         SELECT r.id, :user, :role, :at, r.last_number,
+                CASE WHEN r.kind = 2 THEN r.last_number ELSE coalesce(p.cleared_number, 0) END, p.sent_at
+         FROM rooms AS r
+         LEFT JOIN room_past_members AS p ON p.room_id = r.id AND p.user_id = :user
+         WHERE r.id = :room
          ON CONFLICT DO NOTHING",
         named_params! { ":room": room, ":user": user, ":role": role, ":at": at },
     )?;
@@ -33,6 +38,15 @@ pub(in crate::chat) fn add_member(
 
 /// Takes a member out; true when they were in it.
 pub(in crate::chat) fn remove_member(tx: &WriteTx<'_>, room: RoomId, user: UserId) -> Result<bool> {
+    tx.execute(
+        "INSERT INTO room_past_members (room_id, user_id, cleared_number, sent_at)
+         SELECT room_id, user_id, cleared_number, sent_at
+         FROM room_members
+         WHERE room_id = :room AND user_id = :user
+         ON CONFLICT (room_id, user_id)
+         DO UPDATE SET cleared_number = excluded.cleared_number, sent_at = excluded.sent_at",
+        named_params! { ":room": room, ":user": user },
+    )?;
     let removed = tx.execute(
         "DELETE FROM room_members WHERE room_id = :room AND user_id = :user",
         named_params! { ":room": room, ":user": user },
@@ -85,12 +99,14 @@ pub(in crate::chat) fn has_other_owner(tx: &ReadTx<'_>, room: RoomId, but: UserI
     )
 }
 
-/// Who is to own a room next: the highest, and of these the oldest account.
+/// Who is to own a room next: the highest of those who are there, and of these the oldest account.
 pub(in crate::chat) fn heir(tx: &ReadTx<'_>, room: RoomId) -> Result<Option<UserId>> {
     tx.optional(
-        "SELECT user_id FROM room_members
-         WHERE room_id = :room AND role = (SELECT max(role) FROM room_members WHERE room_id = :room)
-         ORDER BY user_id
+        "SELECT p.user_id
+         FROM room_members AS p INDEXED BY room_members_by_role
+         JOIN users AS u ON u.id = p.user_id
+         WHERE p.room_id = :room AND u.status = 'active'
+         ORDER BY p.role DESC, p.user_id DESC
          LIMIT 1",
         named_params! { ":room": room },
         |row| row.get("user_id"),
@@ -101,18 +117,25 @@ pub(in crate::chat) fn heir(tx: &ReadTx<'_>, room: RoomId) -> Result<Option<User
 pub(in crate::chat) fn members(
     tx: &ReadTx<'_>,
     room: RoomId,
+    viewer: UserId,
     kind: RoomKind,
     page: &Page,
 ) -> Result<Vec<Member>> {
     tx.all(
-        "SELECT p.user_id, p.role, p.joined_at, p.read_number, p.delivered_number,
+        "SELECT p.user_id, p.role, p.joined_at,
+                CASE p.request WHEN 0 THEN p.read_number ELSE 0 END AS read_number,
+                CASE p.request WHEN 0 THEN p.delivered_number ELSE 0 END AS delivered_number,
                 u.id, u.username, u.name, u.avatar
          FROM room_members AS p
          JOIN users AS u ON u.id = p.user_id
          WHERE p.room_id = :room AND p.user_id > :above AND u.status <> 'deleted'
+           AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                           WHERE b.user_id = :viewer AND b.other_id = p.user_id)
          ORDER BY p.user_id
          LIMIT :limit",
-        named_params! { ":room": room, ":above": page.above(), ":limit": page.fetch() },
+        named_params! {
+            ":room": room, ":viewer": viewer, ":above": page.above(), ":limit": page.fetch(),
+        },
         |row| {
             let is_conversation = kind != RoomKind::Named;
             let read: u64 = row.get("read_number")?;
@@ -121,6 +144,7 @@ pub(in crate::chat) fn members(
                 person: users::sql::person(row)?,
                 role: row.get("role")?,
                 joined_at: row.get("joined_at")?,
+                // Whoever has not accepted a conversation has not shown either that they saw it.
                 read_number: is_conversation.then_some(read),
                 // What was read has arrived.
                 delivered_number: is_conversation.then_some(delivered.max(read)),
@@ -129,16 +153,34 @@ pub(in crate::chat) fn members(
     )
 }
 
-/// The ids of all members; for groups, which are small.
-pub(in crate::chat) fn member_ids(
+/// The ids of all members, with how each stands to the conversation; for groups, which are small.
+pub(in crate::chat) fn member_requests(
     tx: &ReadTx<'_>,
     room: RoomId,
     limit: u32,
-) -> Result<Vec<UserId>> {
+) -> Result<Vec<(UserId, u8)>> {
     tx.all(
-        "SELECT user_id FROM room_members WHERE room_id = :room ORDER BY user_id LIMIT :limit",
+        "SELECT user_id, request FROM room_members WHERE room_id = :room ORDER BY user_id LIMIT :limit",
         named_params! { ":room": room, ":limit": limit },
-        |row| row.get("user_id"),
+        |row| Ok((row.get("user_id")?, row.get("request")?)),
+    )
+}
+
+/// How many rooms somebody is in, counted up to a limit.
+pub(in crate::chat) fn membership_count(tx: &ReadTx<'_>, user: UserId, limit: u32) -> Result<u32> {
+    tx.one(
+        "SELECT count(*) FROM (SELECT 1 FROM room_members WHERE user_id = :user LIMIT :limit)",
+        named_params! { ":user": user, ":limit": limit },
+        |row| row.get(0),
+    )
+}
+
+/// How many rooms somebody has made, counted up to a limit.
+pub(in crate::chat) fn made_count(tx: &ReadTx<'_>, user: UserId, limit: u32) -> Result<u32> {
+    tx.one(
+        "SELECT count(*) FROM (SELECT 1 FROM rooms WHERE created_by = :user LIMIT :limit)",
+        named_params! { ":user": user, ":limit": limit },
+        |row| row.get(0),
     )
 }
 
@@ -155,6 +197,34 @@ pub(in crate::chat) fn members_among(
          JOIN room_members AS p ON p.room_id = :room AND p.user_id = wanted.value",
         named_params! { ":room": room, ":ids": ids },
         |row| row.get("user_id"),
+    )
+}
+
+/// Those of these people who are not there for somebody: one of the two has blocked the other.
+pub(in crate::chat) fn apart(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    people: &[UserId],
+) -> Result<Vec<UserId>> {
+    tx.all(
+        "SELECT b.other_id
+         FROM json_each(:ids) AS wanted
+         JOIN blocked_pairs AS b ON b.user_id = :viewer AND b.other_id = wanted.value",
+        named_params! { ":viewer": viewer, ":ids": ids_as_json(people)? },
+        |row| row.get("other_id"),
+    )
+}
+
+/// All who are not there for somebody, up to a limit.
+pub(in crate::chat) fn all_apart(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    limit: u32,
+) -> Result<Vec<UserId>> {
+    tx.all(
+        "SELECT other_id FROM blocked_pairs WHERE user_id = :viewer LIMIT :limit",
+        named_params! { ":viewer": viewer, ":limit": limit },
+        |row| row.get("other_id"),
     )
 }
 
@@ -230,6 +300,38 @@ pub(in crate::chat) fn invite(
     Ok(added > 0)
 }
 
+/// Notes that an invitation was declined; true when there was one.
+pub(in crate::chat) fn decline(tx: &WriteTx<'_>, room: RoomId, user: UserId) -> Result<bool> {
+    let declined = tx.execute(
+        "UPDATE room_invitations SET is_declined = 1
+         WHERE room_id = :room AND user_id = :user AND is_declined = 0",
+        named_params! { ":room": room, ":user": user },
+    )?;
+    Ok(declined > 0)
+}
+
+/// Ends the invitations to a room that were not made by who keeps order there.
+pub(in crate::chat) fn end_casual_invitations(tx: &WriteTx<'_>, room: RoomId) -> Result<()> {
+    tx.execute(
+        "DELETE FROM room_invitations
+         WHERE room_id = :room
+           AND NOT EXISTS (SELECT 1 FROM room_members AS p
+                           WHERE p.room_id = :room AND p.user_id = by_id AND p.role > 0)",
+        named_params! { ":room": room },
+    )?;
+    Ok(())
+}
+
+/// How many invitations somebody has, counted up to a limit.
+pub(in crate::chat) fn invited_count(tx: &ReadTx<'_>, user: UserId, limit: u32) -> Result<u32> {
+    tx.one(
+        "SELECT count(*)
+         FROM (SELECT 1 FROM room_invitations WHERE user_id = :user AND is_declined = 0 LIMIT :limit)",
+        named_params! { ":user": user, ":limit": limit },
+        |row| row.get(0),
+    )
+}
+
 /// Ends an invitation, however; true when there was one.
 pub(in crate::chat) fn uninvite(tx: &WriteTx<'_>, room: RoomId, user: UserId) -> Result<bool> {
     let removed = tx.execute(
@@ -289,7 +391,10 @@ pub(in crate::chat) fn invitations_of(
              JOIN rooms AS r ON r.id = i.room_id
              JOIN users AS u ON u.id = i.user_id
              JOIN users AS b ON b.id = i.by_id
-             WHERE i.user_id = :user AND (i.created_at, i.room_id) < (:rank, :id)
+             WHERE i.user_id = :user AND i.is_declined = 0
+               AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS x
+                               WHERE x.user_id = :user AND x.other_id = i.by_id)
+               AND (i.created_at, i.room_id) < (:rank, :id)
              ORDER BY i.created_at DESC, i.room_id DESC
              LIMIT :limit"
         ),
@@ -317,7 +422,7 @@ pub(in crate::chat) fn invitations_to(
              JOIN rooms AS r ON r.id = i.room_id
              JOIN users AS u ON u.id = i.user_id
              JOIN users AS b ON b.id = i.by_id
-             WHERE i.room_id = :room AND i.user_id > :above
+             WHERE i.room_id = :room AND i.user_id > :above AND i.is_declined = 0
              ORDER BY i.user_id
              LIMIT :limit"
         ),
@@ -349,6 +454,21 @@ pub(in crate::chat) fn put_sanction(tx: &WriteTx<'_>, new: &NewSanction<'_>) -> 
         },
     )?;
     Ok(())
+}
+
+/// Who muted or banned somebody.
+pub(in crate::chat) fn sanctioned_by(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    user: UserId,
+    kind: Sanction,
+) -> Result<Option<UserId>> {
+    tx.optional(
+        "SELECT by_id FROM room_sanctions
+         WHERE room_id = :room AND user_id = :user AND kind = :kind",
+        named_params! { ":room": room, ":user": user, ":kind": kind },
+        |row| row.get("by_id"),
+    )
 }
 
 pub(in crate::chat) fn end_sanction(

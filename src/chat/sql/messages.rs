@@ -32,6 +32,7 @@ pub(in crate::chat) struct NewMessage<'a> {
     pub(in crate::chat) number: u64,
     pub(in crate::chat) sender_id: UserId,
     pub(in crate::chat) body: &'a str,
+    pub(in crate::chat) html: Option<&'a str>,
     pub(in crate::chat) has_media: bool,
     pub(in crate::chat) post_id: Option<PostId>,
     pub(in crate::chat) reply_to: Option<MessageId>,
@@ -42,11 +43,11 @@ pub(in crate::chat) struct NewMessage<'a> {
 pub(in crate::chat) fn insert_message(tx: &WriteTx<'_>, new: &NewMessage<'_>) -> Result<()> {
     tx.execute(
         "INSERT INTO messages
-             (id, room_id, number, sender_id, body, has_media, post_id, reply_to, client_id, created_at)
-         VALUES (:id, :room, :number, :sender, :body, :has_media, :post, :reply_to, :client_id, :at)",
+             (id, room_id, number, sender_id, body, html, has_media, post_id, reply_to, client_id, created_at)
+         VALUES (:id, :room, :number, :sender, :body, :html, :has_media, :post, :reply_to, :client_id, :at)",
         named_params! {
             ":id": new.id, ":room": new.room_id, ":number": new.number, ":sender": new.sender_id,
-            ":body": new.body, ":has_media": new.has_media, ":post": new.post_id,
+            ":body": new.body, ":html": new.html, ":has_media": new.has_media, ":post": new.post_id,
             ":reply_to": new.reply_to, ":client_id": new.client_id, ":at": new.at,
         },
     )?;
@@ -129,7 +130,7 @@ pub(in crate::chat) fn edit_message(
     tx: &WriteTx<'_>,
     id: MessageId,
     before: &str,
-    body: &str,
+    (body, html): (&str, Option<&str>),
     at: Timestamp,
 ) -> Result<()> {
     tx.execute(
@@ -140,8 +141,8 @@ pub(in crate::chat) fn edit_message(
         named_params! { ":id": id, ":before": before, ":at": at },
     )?;
     tx.execute(
-        "UPDATE messages SET body = :body, edited_at = :at WHERE id = :id",
-        named_params! { ":id": id, ":body": body, ":at": at },
+        "UPDATE messages SET body = :body, html = :html, edited_at = :at WHERE id = :id",
+        named_params! { ":id": id, ":body": body, ":html": html, ":at": at },
     )?;
     Ok(())
 }
@@ -154,7 +155,7 @@ pub(in crate::chat) fn delete_message(
 ) -> Result<()> {
     tx.execute(
         "UPDATE messages
-         SET body = '', has_media = 0, post_id = NULL, pinned_at = NULL, deleted_at = :at
+         SET body = '', html = NULL, has_media = 0, post_id = NULL, pinned_at = NULL, deleted_at = :at
          WHERE id = :id",
         named_params! { ":id": id, ":at": at },
     )?;
@@ -188,6 +189,15 @@ pub(in crate::chat) fn remove_reaction(
         named_params! { ":id": id, ":user": user, ":emoji": emoji },
     )?;
     Ok(removed > 0)
+}
+
+/// How many reactions a message has.
+pub(in crate::chat) fn reaction_total(tx: &ReadTx<'_>, id: MessageId) -> Result<u32> {
+    tx.one(
+        "SELECT count(*) FROM message_reactions WHERE message_id = :id",
+        named_params! { ":id": id },
+        |row| row.get(0),
+    )
 }
 
 /// How many different emoji a message has from one person.
@@ -271,7 +281,7 @@ pub(in crate::chat) fn pin_count(tx: &ReadTx<'_>, room: RoomId) -> Result<u32> {
     )
 }
 
-/// The texts that a message had before, the oldest first.
+/// The texts that a message had before, the latest first.
 pub(in crate::chat) fn edits(
     tx: &ReadTx<'_>,
     id: MessageId,
@@ -280,7 +290,7 @@ pub(in crate::chat) fn edits(
     tx.all(
         "SELECT number, body, edited_at FROM message_edits
          WHERE message_id = :id
-         ORDER BY number
+         ORDER BY number DESC
          LIMIT :limit",
         named_params! { ":id": id, ":limit": limit },
         |row| {
@@ -295,9 +305,9 @@ pub(in crate::chat) fn edits(
 
 /// What messages say; with `WHERE` and so on after it.
 const MESSAGES: &str = "
-    SELECT m.id, r.key, m.number, m.sender_id, u.username, u.name, u.avatar, m.body, m.has_media, m.post_id,
+    SELECT m.id, r.key, m.number, m.sender_id, u.username, u.name, u.avatar, m.body, m.html, m.has_media, m.post_id,
            m.reply_to, m.client_id, m.created_at, m.edited_at, m.pinned_at, m.deleted_at,
-           (SELECT json_group_array(json_array(x.emoji, x.user_id))
+           (SELECT json_group_array(json_array(x.created_at, x.user_id, x.emoji))
             FROM message_reactions AS x
             WHERE x.message_id = m.id) AS reactions,
            (SELECT json_group_array(x.user_id)
@@ -311,10 +321,9 @@ const MESSAGES: &str = "
 fn message(row: &Row<'_>) -> rusqlite::Result<(Message, bool)> {
     let sender_id: UserId = row.get("sender_id")?;
     let deleted_at: Option<Timestamp> = row.get("deleted_at")?;
-    let pairs: Vec<(String, i64)> = list(row, "reactions")?;
+    let reactions: Vec<(i64, i64, String)> = list(row, "reactions")?;
     let mentions: Vec<i64> = list(row, "mentions")?;
     let avatar: Option<String> = row.get("avatar")?;
-    let body: String = row.get("body")?;
     let message = Message {
         id: row.get("id")?,
         room_id: row.get("key")?,
@@ -327,15 +336,15 @@ fn message(row: &Row<'_>) -> rusqlite::Result<(Message, bool)> {
             Link::public,
         ),
         message_type: MessageType::Text,
-        html: crate::markdown::to_html(&body),
-        message: body,
+        html: row.get("html")?,
+        message: row.get("body")?,
         media: Vec::new(),
         post_id: row.get("post_id")?,
         mentions: mentions.into_iter().map(UserId::from).collect(),
         timestamp: row.get::<_, Timestamp>("created_at")?.as_millis(),
         client_id: row.get("client_id")?,
         reply_to: row.get("reply_to")?,
-        reactions: gather(pairs),
+        reactions: gather(reactions),
         edited_at: row.get("edited_at")?,
         pinned_at: row.get("pinned_at")?,
         is_deleted: deleted_at.is_some(),
@@ -352,9 +361,10 @@ fn list<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite
 }
 
 /// Who reacted how, in the order in which the emoji first came.
-fn gather(pairs: Vec<(String, i64)>) -> Vec<Reaction> {
+fn gather(mut rows: Vec<(i64, i64, String)>) -> Vec<Reaction> {
+    rows.sort_unstable();
     let mut reactions: Vec<Reaction> = Vec::new();
-    for (emoji, user) in pairs {
+    for (_, user, emoji) in rows {
         let user_id = UserId::from(user);
         match reactions.iter_mut().find(|known| known.emoji == emoji) {
             Some(known) => known.user_ids.push(user_id),
@@ -403,6 +413,7 @@ pub(in crate::chat) fn find_message(tx: &ReadTx<'_>, id: MessageId) -> Result<Op
 pub(in crate::chat) fn messages_before(
     tx: &ReadTx<'_>,
     room: RoomId,
+    viewer: UserId,
     before: u64,
     after: u64,
     limit: u32,
@@ -411,11 +422,13 @@ pub(in crate::chat) fn messages_before(
         &format!(
             "{MESSAGES}
              WHERE m.room_id = :room AND m.number < :before AND m.number > :after
+               AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                               WHERE b.user_id = :viewer AND b.other_id = m.sender_id)
              ORDER BY m.number DESC
              LIMIT :limit"
         ),
         named_params! {
-            ":room": room, ":before": signed(before), ":after": signed(after), ":limit": limit,
+            ":room": room, ":viewer": viewer, ":before": signed(before), ":after": signed(after), ":limit": limit,
         },
         message,
     )?;
@@ -426,6 +439,7 @@ pub(in crate::chat) fn messages_before(
 pub(in crate::chat) fn messages_after(
     tx: &ReadTx<'_>,
     room: RoomId,
+    viewer: UserId,
     after: u64,
     limit: u32,
 ) -> Result<Vec<Message>> {
@@ -433,10 +447,12 @@ pub(in crate::chat) fn messages_after(
         &format!(
             "{MESSAGES}
              WHERE m.room_id = :room AND m.number > :after
+               AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                               WHERE b.user_id = :viewer AND b.other_id = m.sender_id)
              ORDER BY m.number
              LIMIT :limit"
         ),
-        named_params! { ":room": room, ":after": signed(after), ":limit": limit },
+        named_params! { ":room": room, ":viewer": viewer, ":after": signed(after), ":limit": limit },
         message,
     )?;
     with_media(tx, rows)
@@ -446,6 +462,7 @@ pub(in crate::chat) fn messages_after(
 pub(in crate::chat) fn messages_with_media(
     tx: &ReadTx<'_>,
     room: RoomId,
+    viewer: UserId,
     before: u64,
     after: u64,
     limit: u32,
@@ -454,11 +471,13 @@ pub(in crate::chat) fn messages_with_media(
         &format!(
             "{MESSAGES}
              WHERE m.room_id = :room AND m.has_media = 1 AND m.number < :before AND m.number > :after
+               AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                               WHERE b.user_id = :viewer AND b.other_id = m.sender_id)
              ORDER BY m.number DESC
              LIMIT :limit"
         ),
         named_params! {
-            ":room": room, ":before": signed(before), ":after": signed(after), ":limit": limit,
+            ":room": room, ":viewer": viewer, ":before": signed(before), ":after": signed(after), ":limit": limit,
         },
         message,
     )?;
@@ -469,6 +488,7 @@ pub(in crate::chat) fn messages_with_media(
 pub(in crate::chat) fn pinned(
     tx: &ReadTx<'_>,
     room: RoomId,
+    viewer: UserId,
     after: u64,
     limit: u32,
 ) -> Result<Vec<Message>> {
@@ -476,26 +496,34 @@ pub(in crate::chat) fn pinned(
         &format!(
             "{MESSAGES}
              WHERE m.room_id = :room AND m.pinned_at IS NOT NULL AND +m.number > :after
+               AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                               WHERE b.user_id = :viewer AND b.other_id = m.sender_id)
              ORDER BY m.pinned_at DESC
              LIMIT :limit"
         ),
-        named_params! { ":room": room, ":after": signed(after), ":limit": limit },
+        named_params! { ":room": room, ":viewer": viewer, ":after": signed(after), ":limit": limit },
         message,
     )?;
     with_media(tx, rows)
 }
 
 /// The last message of each of these rooms.
-pub(in crate::chat) fn last_messages(tx: &ReadTx<'_>, rooms: &[RoomId]) -> Result<Vec<Message>> {
+pub(in crate::chat) fn last_messages(
+    tx: &ReadTx<'_>,
+    rooms: &[RoomId],
+    viewer: UserId,
+) -> Result<Vec<Message>> {
     let rooms = serde_json::to_string(&rooms.iter().map(|id| id.get()).collect::<Vec<_>>())
         .map_err(Error::internal)?;
     let rows = tx.all(
         &format!(
             "{MESSAGES}
              JOIN json_each(:rooms) AS wanted ON wanted.value = r.id
-             WHERE m.number = r.last_number"
+             WHERE m.number = r.last_number
+               AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                               WHERE b.user_id = :viewer AND b.other_id = m.sender_id)"
         ),
-        named_params! { ":rooms": rooms },
+        named_params! { ":rooms": rooms, ":viewer": viewer },
         message,
     )?;
     with_media(tx, rows)

@@ -43,9 +43,11 @@ pub(in crate::chat) fn find_place(
 ) -> Result<Option<Place>> {
     tx.optional(
         &format!(
-            "SELECT {ROOM}, p.role, p.sent_at, coalesce(p.cleared_number, 0) AS cleared_number,
+            "SELECT {ROOM}, p.role, coalesce(p.cleared_number, 0) AS cleared_number,
+                    coalesce(p.sent_at, (SELECT x.sent_at FROM room_past_members AS x
+                                         WHERE x.room_id = r.id AND x.user_id = :user)) AS sent_at,
                     EXISTS (SELECT 1 FROM room_invitations AS i
-                            WHERE i.room_id = r.id AND i.user_id = :user) AS is_invited,
+                            WHERE i.room_id = r.id AND i.user_id = :user AND i.is_declined = 0) AS is_invited,
                     EXISTS (SELECT 1 FROM room_sanctions AS s
                             WHERE s.room_id = r.id AND s.user_id = :user AND s.kind = 0
                               AND (s.until IS NULL OR s.until > :now)) AS is_muted,

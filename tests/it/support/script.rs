@@ -103,6 +103,7 @@ impl Script {
                         "posts.comment",
                         "media.add",
                         "chat.send_message",
+                        "chat.sanction_member",
                     ]
                     .repeat(2),
                 )

@@ -54,6 +54,7 @@ impl Script {
                 key,
                 sender_id,
                 body: self.words(dice),
+                html: dice.is_one_in(4).then(|| "<p>words</p>".to_owned()),
                 client_id: dice
                     .is_one_in(2)
                     .then(|| format!("client-{}", dice.below(20))),
@@ -80,7 +81,17 @@ impl Script {
         match name {
             "chat.edit_message" => {
                 let body = self.words(dice);
-                encode(once, &EditMessage { id, by, body, at })
+                let html = None;
+                encode(
+                    once,
+                    &EditMessage {
+                        id,
+                        by,
+                        body,
+                        html,
+                        at,
+                    },
+                )
             }
             "chat.delete_message" => encode(
                 once,
@@ -247,6 +258,10 @@ impl Script {
     fn about_conversation(&mut self, name: &str, once: Option<Once>, dice: &mut Dice) -> Encoded {
         let at = self.now();
         let (key, _, sender) = self.message(dice);
+        let key = match dice.recent(&self.rooms) {
+            Some(room) if dice.is_one_in(2) => room,
+            _ => key,
+        };
         let number = dice.is_one_in(2).then(|| dice.below(30));
         let user_id = if dice.is_one_in(2) {
             sender

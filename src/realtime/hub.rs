@@ -20,7 +20,7 @@ use crate::links::{Links, Signer};
 const MAX_HELD: usize = 128;
 
 /// Connections of one person at once.
-const MAX_OF_ONE: usize = 64;
+pub(super) const MAX_OF_ONE: usize = 64;
 
 /// Everybody who is connected to this node.
 pub(super) struct Hub {

@@ -225,6 +225,13 @@ impl Hubs {
         self.all.iter().map(Arc::as_ref)
     }
 
+    /// Somebody's connections in this process.
+    pub(super) fn count_of(&self, user: UserId) -> usize {
+        self.all()
+            .map(|shared| shared.hub.guests_of(user).len())
+            .sum()
+    }
+
     pub(super) fn first(&self) -> &Arc<Shared> {
         self.of(0)
     }

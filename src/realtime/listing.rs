@@ -10,15 +10,17 @@ impl Sockets for Hubs {
         for shared in self.all() {
             for guest in shared.hub.guests_of(user) {
                 let rooms = guest.rooms().into_iter();
-                connections.push(Connection {
+                let connection = Connection {
                     id: guest.sid().to_owned(),
                     user_id: user,
                     username: guest.username().to_owned(),
                     rooms: rooms.filter_map(|room| shared.hub.key(room)).collect(),
                     connected: true,
-                });
+                };
+                connections.push((guest.number(), connection));
             }
         }
-        connections
+        connections.sort_by_key(|(number, _)| *number);
+        connections.into_iter().map(|(_, one)| one).collect()
     }
 }

@@ -141,7 +141,7 @@ impl Realtime {
             signer,
             clock,
         } = needs;
-        let count = u64::from(config.realtime.hubs.max(1));
+        let count = config.realtime.hubs.max(1);
         let bus: Arc<dyn PubSub> = if count > 1 {
             Arc::new(Loopback::default())
         } else {
@@ -149,7 +149,7 @@ impl Realtime {
         };
         let lost = Arc::new(Notify::new());
         let mut all = Vec::new();
-        for id in 0..count {
+        for id in 0..u64::from(count) {
             // What is asked over HTTP is asked of the first one.
             let presences = if id == 0 {
                 chat.presence().clone()

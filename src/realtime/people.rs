@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::engine::{Frame, SendError};
-use super::hub::Shown;
+use super::hub::{MAX_OF_ONE, Shown};
 use super::hubs::Hubs;
 use super::packet::{self, Event, MAIN};
 use super::sockets::{Application, Outlet};
@@ -370,7 +370,7 @@ impl Application for People {
 
     fn welcome(&self, guest: &Arc<Guest>) {
         let shared = &guest.shared;
-        if !shared.hub.add(guest) {
+        if self.0.count_of(guest.user_id()) >= MAX_OF_ONE || !shared.hub.add(guest) {
             guest.show_out(Code::TooManyConnections);
             return;
         }

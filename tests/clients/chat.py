@@ -22,6 +22,8 @@ def start(program, directory):
         "PATH": os.environ["PATH"],
         "SOCIALHUB_DATA_DIR": os.path.join(directory, "data"),
         "SOCIALHUB_LISTEN": "127.0.0.1:0",
+        # By how many hubs the sockets are served, where the tests' environment says so.
+        "SOCIALHUB_REALTIME__HUBS": os.environ.get("SOCIALHUB_REALTIME__HUBS", "1"),
     }
     daemon = subprocess.Popen(
         [program, "serve"], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -6,11 +6,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
+// By how many hubs the sockets are served, where the tests' environment says so.
+const { SOCIALHUB_REALTIME__HUBS } = process.env
+const hubs = SOCIALHUB_REALTIME__HUBS ? { SOCIALHUB_REALTIME__HUBS } : {}
+
 // `settings` are environment variables. Tells the address, and a directory for what else the test writes.
 export async function start(program, settings = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'socialhub-clients-'))
   const daemon = spawn(program, ['serve'], {
-    env: { PATH: process.env.PATH, SOCIALHUB_DATA_DIR: join(dir, 'data'), SOCIALHUB_LISTEN: '127.0.0.1:0', ...settings },
+    env: { PATH: process.env.PATH, SOCIALHUB_DATA_DIR: join(dir, 'data'), SOCIALHUB_LISTEN: '127.0.0.1:0', ...hubs, ...settings },
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   // However this ends, nothing stays behind: a signal by itself would end it without `exit`.

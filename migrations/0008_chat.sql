@@ -14,6 +14,7 @@ CREATE TABLE rooms (
     retention_days INTEGER CHECK (retention_days > 0), -- older messages go; none: they stay
     member_count   INTEGER NOT NULL DEFAULT 0 CHECK (member_count >= 0),
     last_number    INTEGER NOT NULL DEFAULT 0 CHECK (last_number >= 0), -- messages so far, removed ones included
+    last_change    INTEGER NOT NULL DEFAULT 0 CHECK (last_change >= 0), -- changes of messages so far
     created_by     INTEGER NOT NULL REFERENCES users (id),
     created_at     INTEGER NOT NULL
 ) STRICT;
@@ -96,6 +97,7 @@ CREATE TABLE messages (
     edited_at  INTEGER,
     pinned_at  INTEGER,
     deleted_at INTEGER,
+    change     INTEGER, -- the number of its latest change in the room, so that who was away finds it
     UNIQUE (room_id, number)
 ) STRICT;
 
@@ -103,6 +105,7 @@ CREATE UNIQUE INDEX messages_by_client_id ON messages (sender_id, room_id, clien
 CREATE INDEX messages_by_sender ON messages (sender_id, id);
 CREATE INDEX messages_by_reply ON messages (reply_to);
 CREATE INDEX messages_by_post ON messages (post_id);
+CREATE INDEX messages_changed ON messages (room_id, change) WHERE change IS NOT NULL;
 CREATE INDEX messages_pinned ON messages (room_id, pinned_at) WHERE pinned_at IS NOT NULL;
 CREATE INDEX messages_with_media ON messages (room_id, number) WHERE has_media = 1;
 

@@ -67,6 +67,9 @@ pub struct Message {
     pub pinned_at: Option<Timestamp>,
     /// Whether it was removed; it keeps its place, without its text.
     pub is_deleted: bool,
+    /// The number of its latest change in the room; null when it is as it was sent.
+    #[schema(required)]
+    pub change: Option<u64>,
 }
 
 /// What a message is, by the first file that it brings.

@@ -229,6 +229,37 @@ impl Chat {
             .await
     }
 
+    /// What has changed in a room after a change, among the messages up to a number: those messages as they are now, the
+    /// number of the latest change, and whether there are more.
+    pub async fn changes(
+        &self,
+        user: UserId,
+        key: RoomKey,
+        after: Option<u64>,
+        through: u64,
+    ) -> Result<(Vec<Message>, u64, bool)> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let place = access::readable(tx, user, &key, now)?;
+                let room = place.room.id;
+                let last = sql::last_change(tx, room)?;
+                let Some(after) = after.filter(|after| *after < last) else {
+                    return Ok((Vec::new(), last, false));
+                };
+                let wanted = (after, through);
+                let rows = sql::messages_changed(tx, room, user, wanted, MAX_MESSAGES + 1)?;
+                let (mut messages, has_more) = cut(rows, MAX_MESSAGES);
+                let last = match messages.last().and_then(|message| message.change) {
+                    Some(change) if has_more => change,
+                    _ => last,
+                };
+                messages.retain(|message| message.number > place.cleared_number);
+                Ok((messages, last, has_more))
+            })
+            .await
+    }
+
     /// The messages of a room that bring files, the newest first, before a number.
     pub async fn media(
         &self,

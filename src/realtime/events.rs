@@ -38,6 +38,8 @@ struct Join {
     place: Where,
     /// The id, or the number, of the last message that the client has: it gets those after it.
     last_seen: Option<LastSeen>,
+    /// The number of the last change that it has seen: it gets what has changed since.
+    last_change: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -138,6 +140,10 @@ struct Joined<'a> {
     last_number: u64,
     /// Whether there is more than one answer holds. Until the client joins again with what it has, it is shown nothing else.
     has_newer: bool,
+    /// The number of the last change of a message that it has been shown.
+    last_change: u64,
+    /// Whether more has changed; joining again with `lastChange` shows it.
+    has_more_changes: bool,
 }
 
 /// Does what an event wants; returns the data of the answer, as JSON.
@@ -295,7 +301,7 @@ async fn join(shared: &Shared, guest: &Arc<Guest>, join: Join) -> Result<String>
     let outcome = if guest.is_gone() {
         Err(Error::new(Code::NotInRoom))
     } else {
-        show_what_was(shared, guest, &room, since).await
+        show_what_was(shared, guest, &room, (since, join.last_change)).await
     };
     // Whoever may not read there after all, or is gone, has no seat.
     if outcome.is_err()
@@ -312,7 +318,7 @@ async fn show_what_was(
     shared: &Shared,
     guest: &Arc<Guest>,
     room: &Room,
-    since: Option<u64>,
+    (since, last_change): (Option<u64>, Option<u64>),
 ) -> Result<String> {
     let key = RoomKey::parse(&room.key)?;
     let user = guest.user_id();
@@ -322,6 +328,13 @@ async fn show_what_was(
     };
     let mut shown = first.last_number;
     guest.tell("message_history", &first.json);
+    let (changed, last_change, has_more_changes) = shared
+        .chat
+        .changes(user, key.clone(), last_change, since.unwrap_or(0))
+        .await?;
+    if !changed.is_empty() {
+        guest.tell("message_changes", &to_json(&changed)?);
+    }
     let mut named = shared.hub.presences().in_room(room.id);
     named.retain(|user| !guest.is_apart_from(*user));
     named.truncate(MAX_ONLOOKERS);
@@ -346,6 +359,8 @@ async fn show_what_was(
         room_id: &room.key,
         last_number: shown,
         has_newer: first.has_newer,
+        last_change,
+        has_more_changes,
     })
 }
 

@@ -688,3 +688,62 @@ async fn every_acknowledged_message_is_seen_once_whatever_breaks_in_between() {
     let all: usize = members.iter().map(|member| member.acknowledged.len()).sum();
     assert!(all > 0, "something was said");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_away_learns_what_has_changed() {
+    let server = Server::start().await;
+    let [ada, bob, _] = friends(&server).await;
+    let room = conversation(&ada, &bob);
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three", "four"] {
+        ids.push(say(&ada, &room, text).await["id"].clone());
+    }
+    let mut socket = Socket::connect(&bob).await;
+    let joined = socket.ask("join_room", json!({ "roomId": room })).await;
+    assert_eq!(
+        (&joined["lastNumber"], &joined["lastChange"]),
+        (&json!(4), &json!(0))
+    );
+    drop(socket);
+
+    let path = |at: usize| format!("/chat/messages/{}", ids[at].as_str().unwrap());
+    ada.patch(&path(0), json!({ "message": "uno" }))
+        .await
+        .expect(200);
+    ada.delete(&path(1)).await.expect(200);
+    ada.post(&format!("{}/reactions", path(2)), json!({ "emoji": "👍" }))
+        .await
+        .expect(200);
+    ada.patch(&path(0), json!({ "message": "eins" }))
+        .await
+        .expect(200);
+    say(&ada, &room, "five").await;
+    let mut socket = Socket::connect(&bob).await;
+    let back = json!({ "roomId": room, "lastSeen": 4, "lastChange": 0 });
+    let joined = socket.ask("join_room", back).await;
+    assert_eq!(
+        (&joined["lastNumber"], &joined["lastChange"]),
+        (&json!(5), &json!(4))
+    );
+    assert_eq!(texts(&socket.next("message_history").await), ["five"]);
+    let changes = socket.next("message_changes").await;
+    assert_eq!(texts(&changes), ["", "three", "eins"]);
+    assert_eq!(changes[1]["reactions"][0]["emoji"], "👍");
+    // What happens while one looks says its number as well.
+    ada.put(&format!("{}/pin", path(3)), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(socket.next("message_pinned").await["change"], 5);
+    let again = json!({ "roomId": room, "lastSeen": 5, "lastChange": 5 });
+    let joined = socket.ask("join_room", again).await;
+    assert_eq!(
+        (&joined["lastChange"], &joined["hasMoreChanges"]),
+        (&json!(5), &json!(false))
+    );
+    assert!(
+        socket
+            .events()
+            .iter()
+            .all(|(name, _)| name != "message_changes")
+    );
+}

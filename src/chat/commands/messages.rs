@@ -273,6 +273,7 @@ impl Command for EditMessage {
             let now = (self.body.as_str(), self.html.as_deref());
             sql::edit_message(tx, self.id, &stub.body, now, self.at)?;
             sql::put_mentions(tx, self.id, &mentioned(tx, &place, &self.body)?)?;
+            sql::put_change(tx, stub.room_id, self.id)?;
             let message = find(tx, self.id)?;
             announce(
                 tx,
@@ -303,6 +304,7 @@ struct Deleted<'a> {
     room_id: &'a str,
     conversation_id: &'a str,
     number: u64,
+    change: Option<u64>,
 }
 
 impl Command for DeleteMessage {
@@ -320,12 +322,14 @@ impl Command for DeleteMessage {
             media::release(tx, Holder::Message(self.id.get()), self.at)?;
         }
         sql::delete_message(tx, self.id, self.at)?;
+        sql::put_change(tx, stub.room_id, self.id)?;
         let message = find(tx, self.id)?;
         let deleted = Deleted {
             message_id: message.id,
             room_id: &message.room_id,
             conversation_id: &message.room_id,
             number: message.number,
+            change: message.change,
         };
         announce(
             tx,
@@ -357,6 +361,7 @@ struct Reacted<'a> {
     room_id: &'a str,
     user_id: UserId,
     emoji: &'a str,
+    change: Option<u64>,
     reactions: &'a [super::super::Reaction],
 }
 
@@ -379,6 +384,9 @@ impl Command for ReactToMessage {
         } else {
             sql::remove_reaction(tx, self.id, self.user_id, &self.emoji)?
         };
+        if changed {
+            sql::put_change(tx, stub.room_id, self.id)?;
+        }
         let message = find(tx, self.id)?;
         if changed {
             let reacted = Reacted {
@@ -386,6 +394,7 @@ impl Command for ReactToMessage {
                 room_id: &message.room_id,
                 user_id: self.user_id,
                 emoji: &self.emoji,
+                change: message.change,
                 reactions: &message.reactions,
             };
             let name = if self.wants {
@@ -505,6 +514,7 @@ struct PinTold<'a> {
     room_id: &'a str,
     pinned_at: Option<Timestamp>,
     user_id: UserId,
+    change: u64,
 }
 
 impl Command for PinMessage {
@@ -523,11 +533,13 @@ impl Command for PinMessage {
             }
             let pinned_at = self.wants.then_some(self.at);
             sql::set_pinned(tx, self.id, pinned_at)?;
+            let change = sql::put_change(tx, stub.room_id, self.id)?;
             let told = PinTold {
                 message_id: self.id,
                 room_id: &stub.room_key,
                 pinned_at,
                 user_id: self.by,
+                change,
             };
             let name = if self.wants {
                 "message_pinned"

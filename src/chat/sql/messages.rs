@@ -191,6 +191,54 @@ pub(in crate::chat) fn remove_reaction(
     Ok(removed > 0)
 }
 
+/// Notes that a message has changed; returns the number of the change in the room.
+pub(in crate::chat) fn put_change(tx: &WriteTx<'_>, room: RoomId, id: MessageId) -> Result<u64> {
+    tx.execute(
+        "UPDATE rooms SET last_change = last_change + 1 WHERE id = :room",
+        named_params! { ":room": room },
+    )?;
+    tx.execute(
+        "UPDATE messages SET change = (SELECT last_change FROM rooms WHERE id = :room) WHERE id = :id",
+        named_params! { ":room": room, ":id": id },
+    )?;
+    last_change(tx, room)
+}
+
+/// The number of a room's latest change.
+pub(in crate::chat) fn last_change(tx: &ReadTx<'_>, room: RoomId) -> Result<u64> {
+    tx.one(
+        "SELECT last_change FROM rooms WHERE id = :room",
+        named_params! { ":room": room },
+        |row| row.get("last_change"),
+    )
+}
+
+/// The messages up to a number that have changed after a change, in the order of their changes.
+pub(in crate::chat) fn messages_changed(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    viewer: UserId,
+    (after, through): (u64, u64),
+    limit: u32,
+) -> Result<Vec<Message>> {
+    let rows = tx.all(
+        &format!(
+            "{MESSAGES}
+             WHERE m.room_id = :room AND m.change > :after AND +m.number <= :through
+               AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                               WHERE b.user_id = :viewer AND b.other_id = m.sender_id)
+             ORDER BY m.change
+             LIMIT :limit"
+        ),
+        named_params! {
+            ":room": room, ":viewer": viewer, ":after": signed(after), ":through": signed(through),
+            ":limit": limit,
+        },
+        message,
+    )?;
+    with_media(tx, rows)
+}
+
 /// How many reactions a message has.
 pub(in crate::chat) fn reaction_total(tx: &ReadTx<'_>, id: MessageId) -> Result<u32> {
     tx.one(
@@ -306,7 +354,7 @@ pub(in crate::chat) fn edits(
 /// What messages say; with `WHERE` and so on after it.
 const MESSAGES: &str = "
     SELECT m.id, r.key, m.number, m.sender_id, u.username, u.name, u.avatar, m.body, m.html, m.has_media, m.post_id,
-           m.reply_to, m.client_id, m.created_at, m.edited_at, m.pinned_at, m.deleted_at,
+           m.reply_to, m.client_id, m.created_at, m.edited_at, m.pinned_at, m.deleted_at, m.change,
            (SELECT json_group_array(json_array(x.created_at, x.user_id, x.emoji))
             FROM message_reactions AS x
             WHERE x.message_id = m.id) AS reactions,
@@ -348,6 +396,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<(Message, bool)> {
         edited_at: row.get("edited_at")?,
         pinned_at: row.get("pinned_at")?,
         is_deleted: deleted_at.is_some(),
+        change: row.get("change")?,
     };
     Ok((message, row.get("has_media")?))
 }

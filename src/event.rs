@@ -240,6 +240,9 @@ pub enum Event {
         /// `left`, `removed`, `banned`.
         reason: String,
     },
+    /// How many messages or requests wait for somebody may have changed, and nothing else tells them. A signal alone, as well.
+    #[serde(rename = "chat.counts_changed", rename_all = "camelCase")]
+    ChatCountsChanged { user_id: UserId },
     /// Somebody's password was replaced.
     #[serde(rename = "password.changed", rename_all = "camelCase")]
     PasswordChanged { user_id: UserId },
@@ -287,6 +290,7 @@ impl Event {
             | Self::MediaChanged { .. }
             | Self::Live(_)
             | Self::RoomLeft { .. }
+            | Self::ChatCountsChanged { .. }
             | Self::PasswordChanged { .. }
             | Self::EmailVerified { .. }
             | Self::NotificationsMarked { .. }
@@ -317,6 +321,7 @@ impl Event {
             | Self::SessionStarted { user_id, .. }
             | Self::SessionEnded { user_id, .. }
             | Self::SessionsEnded { user_id, .. }
+            | Self::ChatCountsChanged { user_id }
             | Self::PasswordChanged { user_id }
             | Self::EmailVerified { user_id }
             | Self::NotificationsMarked { user_id, .. }

@@ -18,6 +18,7 @@ mod paging;
 mod posts;
 mod rooms;
 mod setup;
+mod stream;
 mod tus;
 mod users;
 
@@ -33,6 +34,7 @@ use crate::chat::Chat;
 use crate::consume::Consumers;
 use crate::eventlog::EventLog;
 use crate::gateway::Limits;
+use crate::live::Live;
 use crate::media::Media;
 use crate::notifications::Notifications;
 use crate::posts::Posts;
@@ -50,6 +52,7 @@ pub struct Domains {
     pub media: Media,
     pub chat: Chat,
     pub notifications: Notifications,
+    pub live: Live,
     pub log: EventLog,
     pub consumers: Consumers,
     pub limits: Limits,
@@ -75,6 +78,7 @@ taken_by_handlers! {
     media: Media,
     chat: Chat,
     notifications: Notifications,
+    live: Live,
     log: EventLog,
     consumers: Consumers,
     limits: Limits,
@@ -121,6 +125,7 @@ fn described() -> OpenApiRouter<SharedDomains> {
         .merge(messages::routes())
         .merge(rooms::routes())
         .merge(notifications::routes())
+        .merge(stream::routes())
         .merge(admin::routes())
         .merge(events::routes())
 }

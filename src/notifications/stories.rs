@@ -185,7 +185,8 @@ pub(super) fn effect(event: Event, at: Timestamp) -> Effect {
         | Event::SessionsEnded { .. }
         | Event::MediaChanged { .. }
         | Event::Live(_)
-        | Event::RoomLeft { .. } => Effect::None,
+        | Event::RoomLeft { .. }
+        | Event::ChatCountsChanged { .. } => Effect::None,
     }
 }
 

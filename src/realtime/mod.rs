@@ -35,10 +35,11 @@ use crate::chat::Chat;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::error::{Code, Error, Result};
-use crate::event::{Event, Live, UserStatus};
+use crate::event::{Audience, Event, Live, UserStatus};
 use crate::gateway::Limits;
 use crate::id::{RoomId, SessionId, UserId};
 use crate::links::{Links, Signer};
+use crate::live;
 use crate::store::Store;
 use crate::tasks::Tasks;
 
@@ -70,6 +71,7 @@ pub struct Needs {
     pub chat: Chat,
     pub auth: Auth,
     pub limits: Limits,
+    pub live: live::Live,
     pub signer: Signer,
     pub clock: Clock,
 }
@@ -80,6 +82,7 @@ struct Shared {
     chat: Chat,
     auth: Auth,
     limits: Limits,
+    live: live::Live,
     options: config::Realtime,
     has_limits: bool,
     tasks: Tasks,
@@ -121,6 +124,7 @@ impl Realtime {
             chat,
             auth,
             limits,
+            live,
             signer,
             clock,
         } = needs;
@@ -130,6 +134,7 @@ impl Realtime {
             chat,
             auth,
             limits,
+            live,
             options: config.realtime.clone(),
             has_limits: config.limits.enabled,
             tasks: tasks.clone(),
@@ -156,6 +161,18 @@ impl Realtime {
                     }
                 }
             }
+        }));
+        let telling = Arc::clone(&shared);
+        shared.live.observe(Box::new(move |user, happening| {
+            let told = Live {
+                audience: Audience::Person(user),
+                name: happening.name.clone(),
+                number: None,
+                payload: happening.payload.clone(),
+            };
+            telling
+                .hub
+                .show(&told, &telling.signer, telling.clock.now());
         }));
         let showing = Arc::clone(&shared);
         tasks.spawn("live", async move {

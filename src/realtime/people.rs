@@ -23,6 +23,7 @@ use crate::error::{Code, Error};
 use crate::gateway::bearer_token;
 use crate::id::{RoomId, SessionId, UserId};
 use crate::links::Links;
+use crate::live::Attendance;
 
 /// Rooms that one connection may look at.
 const MAX_ROOMS: usize = 200;
@@ -41,6 +42,8 @@ pub(super) struct Guest {
     /// What stands before the paths of files for them.
     base: Arc<str>,
     pub(super) typing: Typing,
+    /// Lets them be told of what happens for them.
+    _attendance: Attendance,
     rooms: Mutex<Vec<RoomId>>,
     pace: Mutex<Pace>,
     /// Whether they were shown out; what they asked before that is not done any more.
@@ -254,6 +257,7 @@ impl Application for People {
         let (claims, actor) = self.identify(origin, &body).map_err(|_refused| {
             refused("Authentication error: please log in", Code::Unauthenticated)
         })?;
+        let user_id = actor.user_id;
         Ok(Arc::new(Guest {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             outlet,
@@ -262,6 +266,7 @@ impl Application for People {
             knows_new_names: body.events.as_deref() == Some("v2"),
             base: Arc::clone(&origin.base),
             typing: Typing::default(),
+            _attendance: self.0.live.attend(user_id),
             rooms: Mutex::default(),
             pace: Mutex::new(Pace {
                 due: Instant::now(),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::access::{self, WhoMayMessage};
 use super::super::{MAX_GROUP, Role, Room, RoomKey, RoomKind, sql};
-use super::{announce, enter, make, room};
+use super::{announce, enter, make, recount, room};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::id::{RoomId, UserId};
@@ -124,6 +124,7 @@ fn take_in(
                 lets_in: false,
             };
             sql::set_attitude(tx, id, person, attitude)?;
+            recount(tx, person);
         }
     }
     if room(tx, id)?.member_count > MAX_GROUP {
@@ -154,7 +155,9 @@ impl Command for AnswerRequest {
             request: if self.accepts { 0 } else { 2 },
             lets_in: self.accepts && room.kind == RoomKind::Direct,
         };
-        sql::set_attitude(tx, room.id, self.user_id, attitude)
+        sql::set_attitude(tx, room.id, self.user_id, attitude)?;
+        recount(tx, self.user_id);
+        Ok(())
     }
 }
 
@@ -175,7 +178,9 @@ impl Command for ClearConversation {
         if room.kind == RoomKind::Named {
             return Err(Error::new(Code::Forbidden));
         }
-        sql::clear(tx, room.id, self.user_id, room.last_number)
+        sql::clear(tx, room.id, self.user_id, room.last_number)?;
+        recount(tx, self.user_id);
+        Ok(())
     }
 }
 

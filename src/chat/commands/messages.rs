@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::access::{self, Place};
 use super::super::{MAX_GROUP, Message, Role, Room, RoomKey, RoomKind, sql};
-use super::{announce, enter, show};
+use super::{announce, enter, recount, show};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::Audience;
@@ -108,6 +108,7 @@ impl Command for SendMessage {
         }
         // Who says something has seen what was there.
         sql::put_sent(tx, room.id, sender, new.number, self.at)?;
+        recount(tx, sender);
         let message = find(tx, self.id)?;
         announce(tx, room.id, "new_message", Some(new.number), &message)?;
         self.tell_others(tx, room, &message, &mentioned)?;
@@ -295,6 +296,11 @@ impl Command for DeleteMessage {
             number: message.number,
         };
         announce(tx, stub.room_id, "message_deleted", None, &deleted)?;
+        if place.room.kind != RoomKind::Named {
+            for user in sql::member_ids(tx, stub.room_id, MAX_GROUP)? {
+                recount(tx, user);
+            }
+        }
         Ok(message)
     }
 }
@@ -391,6 +397,7 @@ impl Command for MarkRead {
         let has_changed = sql::put_read(tx, room.id, self.user_id, number)?;
         // Who has read what in a room of thousands is nobody's business, and would be told too often.
         if has_changed && room.kind != RoomKind::Named {
+            recount(tx, self.user_id);
             let read = Read {
                 conversation_id: &room.key,
                 room_id: &room.key,

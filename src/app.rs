@@ -26,6 +26,7 @@ use crate::error::Error;
 use crate::eventlog::EventLog;
 use crate::gateway::{Edge, Limits, serve};
 use crate::id::Ids;
+use crate::live::{self, Live};
 use crate::mail::Mailer;
 use crate::media::{self, Media};
 use crate::notifications::{self, Notifications};
@@ -125,12 +126,28 @@ impl App {
         notifications.start(&tasks);
         let stopping = CancellationToken::new();
         let chat = Chat::new(store.clone(), ids.clone(), &config.chat);
+        let posts = Posts::new(store.clone(), ids.clone(), media.clone());
+        let live = Live::start(
+            &store,
+            live::Needs {
+                auth: auth.clone(),
+                chat: chat.clone(),
+                posts: posts.clone(),
+                notifications: notifications.clone(),
+                signer: media.signer().clone(),
+                clock: clock.clone(),
+            },
+            &config.realtime,
+            &tasks,
+            stopping.clone(),
+        );
         let realtime = Realtime::start(
             &store,
             realtime::Needs {
                 chat: chat.clone(),
                 auth: auth.clone(),
                 limits: limits.clone(),
+                live: live.clone(),
                 signer: media.signer().clone(),
                 clock: clock.clone(),
             },
@@ -138,14 +155,15 @@ impl App {
             &tasks,
             stopping.clone(),
         );
-        let users = Users::new(store.clone(), ids.clone(), media.clone());
+        let users = Users::new(store.clone(), ids, media.clone());
         let domains = Domains {
             auth: auth.clone(),
             users: users.clone(),
-            posts: Posts::new(store.clone(), ids, media.clone()),
+            posts,
             media: media.clone(),
             chat: chat.clone(),
             notifications,
+            live,
             log: log.clone(),
             consumers: consumers.clone(),
             limits: limits.clone(),

@@ -263,6 +263,9 @@ pub enum Event {
         /// `left`, `removed`, `banned`.
         reason: String,
     },
+    /// How many messages or requests wait for somebody may have changed, and nothing else tells them. A signal alone, as well.
+    #[serde(rename = "chat.counts_changed", rename_all = "camelCase")]
+    ChatCountsChanged { user_id: UserId },
     /// Somebody's password was replaced.
     #[serde(rename = "password.changed", rename_all = "camelCase")]
     PasswordChanged { user_id: UserId },
@@ -315,6 +318,7 @@ impl Event {
             | Self::Live(_)
             | Self::PresenceHidden { .. }
             | Self::RoomLeft { .. }
+            | Self::ChatCountsChanged { .. }
             | Self::PasswordChanged { .. }
             | Self::EmailVerified { .. }
             | Self::NotificationsMarked { .. }
@@ -350,6 +354,7 @@ impl Event {
             | Self::SessionEnded { user_id, .. }
             | Self::SessionsEnded { user_id, .. }
             | Self::PresenceHidden { user_id }
+            | Self::ChatCountsChanged { user_id }
             | Self::PasswordChanged { user_id }
             | Self::EmailVerified { user_id }
             | Self::NotificationsMarked { user_id, .. }

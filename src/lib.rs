@@ -22,7 +22,7 @@
 //! |---|---|
 //! | 12, 11 | [`cli`]; [`app`], which starts all parts in order and stops them in reverse |
 //! | 10, 9 | [`api`], the routes, and [`realtime`], the sockets; [`gateway`], what every request passes |
-//! | 8, 7 | [`consume`], which runs the consumers of the event log; [`notifications`] |
+//! | 8, 7 | [`consume`], which runs the consumers of the event log; [`live`], what people are told while they are there; [`notifications`] |
 //! | 6, 5 | [`auth`], [`posts`], [`chat`]; [`users`] |
 //! | 4 | [`eventlog`]; [`media`], pictures from the upload to what is served |
 //! | 3 | [`store`]; [`actor`], who asks; [`blobs`], files by their hash; [`mail`], [`pubsub`], [`telemetry`] |
@@ -102,6 +102,7 @@ pub mod eventlog;
 pub mod gateway;
 pub mod id;
 pub mod links;
+pub mod live;
 pub mod mail;
 pub mod markdown;
 pub mod media;

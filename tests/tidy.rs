@@ -12,7 +12,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (11, &["app"]),
     (10, &["api", "realtime", "web"]),
     (9, &["gateway"]),
-    (8, &["consume"]),
+    (8, &["consume", "live"]),
     (
         7,
         &["feed", "notifications", "search", "calls", "moderation"],

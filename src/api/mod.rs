@@ -21,6 +21,7 @@ mod relations;
 mod rooms;
 mod setup;
 mod sockets;
+mod stream;
 mod tus;
 mod users;
 
@@ -36,6 +37,7 @@ use crate::chat::Chat;
 use crate::consume::Consumers;
 use crate::eventlog::EventLog;
 use crate::gateway::Limits;
+use crate::live::Live;
 use crate::media::Media;
 use crate::notifications::Notifications;
 use crate::posts::Posts;
@@ -53,6 +55,7 @@ pub struct Domains {
     pub media: Media,
     pub chat: Chat,
     pub notifications: Notifications,
+    pub live: Live,
     pub log: EventLog,
     pub consumers: Consumers,
     pub limits: Limits,
@@ -78,6 +81,7 @@ taken_by_handlers! {
     media: Media,
     chat: Chat,
     notifications: Notifications,
+    live: Live,
     log: EventLog,
     consumers: Consumers,
     limits: Limits,
@@ -127,6 +131,7 @@ fn described() -> OpenApiRouter<SharedDomains> {
         .merge(rooms::routes())
         .merge(sockets::routes())
         .merge(notifications::routes())
+        .merge(stream::routes())
         .merge(admin::routes())
         .merge(events::routes())
 }

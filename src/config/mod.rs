@@ -341,6 +341,10 @@ section! {
         queue_kib: u32 = 1_024;
         /// Connections at once; further ones are answered 503.
         max_sessions: u32 = 50_000;
+        /// Streams of Server-Sent Events at once; further ones are answered 503.
+        max_streams: u32 = 10_000;
+        /// How often a stream on which nothing happens says that it is still there, in milliseconds.
+        stream_heartbeat_ms: u64 = 20_000;
         /// Events that one connection may send in a row.
         events_burst: u32 = 120;
         /// Events that it may send a minute, in the long run.

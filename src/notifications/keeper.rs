@@ -457,7 +457,7 @@ fn apply_one(
         Effect::None => {}
         Effect::Tell(told) => {
             for (user, entry) in told {
-                ledger.add(user, seq, entry)?;
+                ledger.tell(user, seq, entry)?;
             }
         }
         Effect::Remove(gone) => {

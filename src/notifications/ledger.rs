@@ -9,12 +9,14 @@ use std::ops::Bound;
 
 use sled::Tree;
 
+use super::Change;
 use super::changes::Changes;
 use super::entry::{Entry, Object, POSITION, name_key, name_user, to_seq};
+use super::reading::id;
 use super::shelf::{Shelf, corrupt};
 use crate::clock::Timestamp;
 use crate::event::Mark;
-use crate::id::UserId;
+use crate::id::{NotificationId, UserId};
 
 pub(super) struct Ledger<'t> {
     tree: &'t Tree,
@@ -24,6 +26,8 @@ pub(super) struct Ledger<'t> {
     shelves: HashMap<UserId, Shelf>,
     /// Keys of new mentions.
     named: BTreeSet<Vec<u8>>,
+    /// What people are told just now.
+    new: HashMap<UserId, Vec<NotificationId>>,
 }
 
 impl<'t> Ledger<'t> {
@@ -34,11 +38,12 @@ impl<'t> Ledger<'t> {
             position: None,
             shelves: HashMap::new(),
             named: BTreeSet::new(),
+            new: HashMap::new(),
         }
     }
 
     /// Writes everything at once. People with more than is kept lose their oldest.
-    pub(super) fn write(mut self) -> sled::Result<()> {
+    pub(super) fn write(mut self) -> sled::Result<Vec<Change>> {
         let mut changes = Changes::default();
         // Before the shelves, which may have lost them again.
         for key in self.named {
@@ -51,7 +56,16 @@ impl<'t> Ledger<'t> {
         if let Some(position) = self.position {
             changes.set_position(position);
         }
-        changes.apply(self.tree)
+        changes.apply(self.tree)?;
+        let mut new = self.new;
+        Ok(self
+            .shelves
+            .into_keys()
+            .map(|user_id| Change {
+                user_id,
+                new: new.remove(&user_id).unwrap_or_default(),
+            })
+            .collect())
     }
 
     /// The consumer's position before anything is written.
@@ -64,14 +78,22 @@ impl<'t> Ledger<'t> {
         self.position = Some(seq);
     }
 
-    /// Tells `user` of event `seq`, unless that was done before.
-    pub(super) fn add(&mut self, user: UserId, seq: u64, entry: Entry) -> sled::Result<()> {
+    /// Tells `user` of event `seq`, which happened just now, unless that was done before.
+    pub(super) fn tell(&mut self, user: UserId, seq: u64, entry: Entry) -> sled::Result<()> {
+        if self.add(user, seq, entry)? {
+            self.new.entry(user).or_default().push(id(seq).into());
+        }
+        Ok(())
+    }
+
+    /// Tells `user` of event `seq`, unless that was done before, which is false.
+    pub(super) fn add(&mut self, user: UserId, seq: u64, entry: Entry) -> sled::Result<bool> {
         let tree = self.tree;
         let is_new = self.shelf(user)?.add(tree, seq, entry)?;
         if is_new && entry.story.is_mention() {
             self.named.insert(name_key(&entry, user, seq));
         }
-        Ok(())
+        Ok(is_new)
     }
 
     /// The people named in a post or a comment, by what the keys of these mentions begin with.

@@ -24,10 +24,10 @@ mod stories;
 mod wording;
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::clock::{Clock, Timestamp};
 use crate::config;
@@ -139,6 +139,18 @@ pub struct NotificationGroup {
     pub created_at: Timestamp,
 }
 
+/// What became other for one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Whose notifications they are.
+    pub user_id: UserId,
+    /// Those that they were told of, in their order, and were not before.
+    pub new: Vec<NotificationId>,
+}
+
+/// Is told of each change; see [`Notifications::observe`].
+pub type Observer = Box<dyn Fn(&[Change]) + Send + Sync>;
+
 /// Which notifications are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -159,6 +171,7 @@ pub struct Notifications {
     writing: Arc<Mutex<()>>,
     /// The opening of the tree after which it was found to be whole.
     checked: Arc<AtomicU64>,
+    observer: Arc<OnceLock<Observer>>,
 }
 
 /// Adds the domain's commands.
@@ -182,6 +195,15 @@ impl Notifications {
             options: options.clone(),
             writing: Arc::default(),
             checked: Arc::default(),
+            observer: Arc::default(),
+        }
+    }
+
+    /// Calls `observer` after each change, where blocking is allowed, with those for whom something changed. Only the first
+    /// observer counts. It must be quick.
+    pub fn observe(&self, observer: Observer) {
+        if self.observer.set(observer).is_err() {
+            error!("There is an observer of notifications already");
         }
     }
 
@@ -297,12 +319,17 @@ impl Notifications {
     ) -> Result<()> {
         let writing = Arc::clone(&self.writing);
         let keep = u64::from(self.options.keep);
+        let observer = Arc::clone(&self.observer);
         self.derived
             .write(move |tree| {
                 let _alone = writing.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut ledger = Ledger::new(tree, keep);
                 change(&mut ledger)?;
-                Ok(ledger.write()?)
+                let changes = ledger.write()?;
+                if let Some(observer) = observer.get() {
+                    observer(&changes);
+                }
+                Ok(())
             })
             .await
     }

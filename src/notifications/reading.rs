@@ -105,6 +105,19 @@ impl Notifications {
         .await
     }
 
+    /// Those of these ids that are there, newest first.
+    pub async fn describe_ids(
+        &self,
+        user: UserId,
+        ids: Vec<NotificationId>,
+    ) -> Result<Vec<Notification>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let items = self.items(user, ids).await?;
+        self.describe(user, items).await
+    }
+
     /// Up to where everything is gone for good.
     pub(super) async fn floor(&self, user: UserId) -> Result<u64> {
         self.look(user, |_, summary| Ok(summary.floor)).await
@@ -300,7 +313,7 @@ fn given(id: i64) -> Option<i64> {
 }
 
 /// Sequences are row ids of SQLite, so they fit.
-fn id(seq: u64) -> i64 {
+pub(super) fn id(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 

@@ -198,7 +198,8 @@ pub(super) fn effect(event: Event, at: Timestamp) -> Effect {
         | Event::MediaChanged { .. }
         | Event::Live(_)
         | Event::PresenceHidden { .. }
-        | Event::RoomLeft { .. } => Effect::None,
+        | Event::RoomLeft { .. }
+        | Event::ChatCountsChanged { .. } => Effect::None,
     }
 }
 

@@ -12,6 +12,8 @@ mod reactions;
 pub mod sql;
 mod visibility;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Actor;
@@ -23,7 +25,7 @@ use crate::media::{MAX_PER_POST, Media, MediaItem, Received, Upload};
 use crate::page::{Cursor, Page, Slice};
 use crate::store::{ReadTx, Registry, Store};
 use crate::text;
-use crate::users::{self, Person};
+use crate::users::{self, Person, Relation};
 
 pub use commands::{CreatePost, DeletePost, PostChange, UpdatePost};
 pub use reactions::{Like, Reacted, SetReaction, Wish};
@@ -302,6 +304,18 @@ impl Posts {
             .await
     }
 
+    /// Of posts that somebody has written: how many their followers may see, and which of these people are that.
+    pub async fn follower_audience(
+        &self,
+        author: UserId,
+        posts: Vec<PostId>,
+        people: Arc<[UserId]>,
+    ) -> Result<(usize, Vec<UserId>)> {
+        self.store
+            .read(move |tx| follower_audience(tx, author, &posts, &people))
+            .await
+    }
+
     /// All public posts and one's own, newest first, without those of people whom one mutes.
     pub async fn timeline(&self, viewer: UserId, page: Page) -> Result<Slice<Post>> {
         let now = self.ids.now();
@@ -338,6 +352,24 @@ impl Posts {
 
 fn cursor(post: &Post) -> Cursor {
     Cursor::id(post.id.get())
+}
+
+/// Those of these people who follow an author, and how many of these posts of theirs they may see.
+fn follower_audience(
+    tx: &ReadTx<'_>,
+    author: UserId,
+    posts: &[PostId],
+    people: &[UserId],
+) -> Result<(usize, Vec<UserId>)> {
+    let mut count = 0;
+    for post in posts {
+        let stub = sql::find_stub(tx, *post)?;
+        count += usize::from(stub.is_some_and(|stub| stub.visibility.allows(Relation::Follower)));
+    }
+    if count == 0 {
+        return Ok((0, Vec::new()));
+    }
+    Ok((count, users::followers_among(tx, author, people)?))
 }
 
 /// A post that is there and that the viewer may see.

@@ -14,7 +14,9 @@ use tracing::{debug, warn};
 
 use super::Shared;
 use crate::chat::{Difference, Snapshot, Status};
+use crate::event::{Audience, Live};
 use crate::id::{RoomId, UserId};
+use crate::live::Happening;
 use crate::pubsub::{Ear, Heard, HubId, Word};
 
 /// How often each hub says how it stands.
@@ -223,6 +225,20 @@ impl Hubs {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Shared> {
         self.all.iter().map(Arc::as_ref)
+    }
+
+    /// Tells somebody what was found out for them, on all their connections.
+    pub(super) fn tell(&self, user: UserId, happening: &Happening) {
+        let told = Live {
+            audience: Audience::Person(user),
+            by: user,
+            name: happening.name.clone(),
+            number: None,
+            payload: happening.payload.clone(),
+        };
+        for shared in self.all() {
+            shared.hub.show(&told, &shared.signer, shared.clock.now());
+        }
     }
 
     /// Somebody's connections in this process.

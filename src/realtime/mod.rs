@@ -45,6 +45,7 @@ use crate::event::{Event, Live, UserStatus};
 use crate::gateway::Limits;
 use crate::id::{RoomId, SessionId, UserId};
 use crate::links::{Links, Signer};
+use crate::live;
 use crate::pubsub::{Alone, Ear, HubId, Loopback, PubSub};
 use crate::store::Store;
 use crate::tasks::Tasks;
@@ -77,6 +78,7 @@ pub struct Needs {
     pub chat: Chat,
     pub auth: Auth,
     pub limits: Limits,
+    pub live: live::Live,
     pub signer: Signer,
     pub clock: Clock,
 }
@@ -91,6 +93,7 @@ struct Shared {
     chat: Chat,
     auth: Auth,
     limits: Limits,
+    live: live::Live,
     options: config::Realtime,
     has_limits: bool,
     tasks: Tasks,
@@ -138,6 +141,7 @@ impl Realtime {
             chat,
             auth,
             limits,
+            live,
             signer,
             clock,
         } = needs;
@@ -166,6 +170,7 @@ impl Realtime {
                 chat: chat.clone(),
                 auth: auth.clone(),
                 limits: limits.clone(),
+                live: live.clone(),
                 options: config.realtime.clone(),
                 has_limits: config.limits.enabled,
                 tasks: tasks.clone(),
@@ -179,6 +184,10 @@ impl Realtime {
             all.push(shared);
         }
         let hubs = Arc::new(Hubs::new(all));
+        live.observe(Box::new({
+            let hubs = Arc::clone(&hubs);
+            move |user, happening| hubs.tell(user, happening)
+        }));
         let sockets: Weak<Hubs> = Arc::downgrade(&hubs);
         chat.connections().are_known_to(sockets);
         let (routes, close) = if config.realtime.protocol_test_profile {

@@ -25,6 +25,7 @@ use crate::error::{Code, Error};
 use crate::gateway::{CookieToken, bearer_token};
 use crate::id::{RoomId, SessionId, UserId};
 use crate::links::Links;
+use crate::live::Attendance;
 
 /// Rooms that one connection may look at.
 const MAX_ROOMS: usize = 200;
@@ -45,6 +46,8 @@ pub(super) struct Guest {
     /// What stands before the paths of files for them.
     base: Arc<str>,
     pub(super) typing: Typing,
+    /// Lets them be told of what happens for them.
+    _attendance: Attendance,
     /// None once the connection is over.
     rooms: Mutex<Option<Vec<RoomId>>>,
     apart: Mutex<Apart>,
@@ -349,15 +352,18 @@ impl Application for People {
             refused("Authentication error: please log in", Code::Unauthenticated)
         })?;
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let shared = self.0.of(number);
+        let attendance = shared.live.attend(actor.user_id);
         Ok(Arc::new(Guest {
             number,
-            shared: Arc::clone(self.0.of(number)),
+            shared: Arc::clone(shared),
             outlet,
             actor,
             claims,
             knows_new_names: body.events.as_deref() == Some("v2"),
             base: Arc::clone(&origin.base),
             typing: Typing::default(),
+            _attendance: attendance,
             rooms: Mutex::new(Some(Vec::new())),
             apart: Mutex::default(),
             watched: Mutex::default(),

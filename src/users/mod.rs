@@ -454,6 +454,21 @@ pub fn relation(tx: &ReadTx<'_>, viewer: UserId, of: UserId) -> Result<Relation>
     })
 }
 
+/// Those of these people who follow somebody. Costs as much as there are of the one or of the other, whatever is less.
+pub fn followers_among(tx: &ReadTx<'_>, of: UserId, people: &[UserId]) -> Result<Vec<UserId>> {
+    let count = u64::try_from(people.len()).unwrap_or(u64::MAX);
+    let has_more = sql::find(tx, of)?.is_some_and(|user| user.followers_count > count);
+    if has_more {
+        return sql::followers_among(tx, of, people);
+    }
+    let followers = sql::follower_ids(tx, of)?;
+    Ok(people
+        .iter()
+        .filter(|one| followers.contains(one))
+        .copied()
+        .collect())
+}
+
 /// A person who is not gone.
 pub fn living(tx: &ReadTx<'_>, id: UserId) -> Result<User> {
     sql::find(tx, id)?

@@ -1,5 +1,7 @@
 //! The statements over `users`, `user_terms` and `follows`.
 
+use std::collections::HashSet;
+
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Row, named_params};
 
@@ -348,6 +350,30 @@ pub fn followers(
          LIMIT :limit OFFSET :offset",
         named_params! { ":viewer": viewer, ":of": of, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset },
         |row| Ok((follow(row)?, person(row)?)),
+    )
+}
+
+/// The ids of those who follow somebody.
+pub fn follower_ids(tx: &ReadTx<'_>, of: UserId) -> Result<HashSet<UserId>> {
+    let ids = tx.all(
+        "SELECT follower_id FROM follows WHERE following_id = :of AND is_active = 1",
+        named_params! { ":of": of },
+        |row| row.get(0),
+    )?;
+    Ok(ids.into_iter().collect())
+}
+
+/// Those of these people who follow somebody.
+pub fn followers_among(tx: &ReadTx<'_>, of: UserId, people: &[UserId]) -> Result<Vec<UserId>> {
+    let ids: Vec<i64> = people.iter().map(|id| id.get()).collect();
+    let ids = serde_json::to_string(&ids).map_err(Error::internal)?;
+    tx.all(
+        "SELECT f.follower_id
+         FROM json_each(:ids) AS wanted
+         JOIN follows AS f ON f.follower_id = wanted.value AND f.following_id = :of
+         WHERE f.is_active = 1",
+        named_params! { ":ids": ids, ":of": of },
+        |row| row.get(0),
     )
 }
 

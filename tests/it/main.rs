@@ -25,6 +25,7 @@ mod foreign;
 mod idempotency;
 mod kill;
 mod likes;
+mod live;
 mod media;
 mod notifications;
 mod plans;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::access::{self, ChatSettings, WhoMayMessage};
 use super::super::{MAX_GROUP, Role, Room, RoomKey, RoomKind, sql};
-use super::{Said, announce, enter, make, room};
+use super::{Said, announce, enter, make, recount, room};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
@@ -144,6 +144,7 @@ fn take_in(
                 lets_in: false,
             };
             sql::set_attitude(tx, id, person, attitude)?;
+            recount(tx, person);
         }
     }
     if room(tx, id)?.member_count > MAX_GROUP {
@@ -174,7 +175,9 @@ impl Command for AnswerRequest {
             request: if self.accepts { 0 } else { access::DECLINED },
             lets_in: self.accepts && room.kind == RoomKind::Direct,
         };
-        sql::set_attitude(tx, room.id, self.user_id, attitude)
+        sql::set_attitude(tx, room.id, self.user_id, attitude)?;
+        recount(tx, self.user_id);
+        Ok(())
     }
 }
 
@@ -195,7 +198,9 @@ impl Command for ClearConversation {
         if room.kind == RoomKind::Named {
             return Err(Error::new(Code::Forbidden));
         }
-        sql::clear(tx, room.id, self.user_id, room.last_number)
+        sql::clear(tx, room.id, self.user_id, room.last_number)?;
+        recount(tx, self.user_id);
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::access::{self, Place};
 use super::super::{MAX_GROUP, Message, Role, Room, RoomKey, RoomKind, sql};
-use super::{Said, announce, enter, show};
+use super::{Said, announce, enter, recount, show};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::Audience;
@@ -112,6 +112,7 @@ impl Command for SendMessage {
         }
         // Who says something has seen what was there.
         sql::put_sent(tx, room.id, sender, new.number, self.at)?;
+        recount(tx, sender);
         let message = find(tx, self.id)?;
         let said = Said {
             by: sender,
@@ -338,6 +339,11 @@ impl Command for DeleteMessage {
             Said::by(stub.sender_id),
             &deleted,
         )?;
+        if place.room.kind != RoomKind::Named {
+            for (user, _) in sql::member_requests(tx, stub.room_id, MAX_GROUP)? {
+                recount(tx, user);
+            }
+        }
         Ok(message)
     }
 }
@@ -440,6 +446,9 @@ impl Command for MarkRead {
             .min(room.last_number);
         let has_changed = sql::put_read(tx, room.id, self.user_id, number)?;
         // Who has read what in a room of thousands is nobody's business, and would be told too often.
+        if has_changed && room.kind != RoomKind::Named {
+            recount(tx, self.user_id);
+        }
         if has_changed && shows_reading(tx, &room, self.user_id)? {
             let read = Read {
                 conversation_id: &room.key,

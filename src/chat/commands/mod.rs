@@ -146,6 +146,11 @@ fn announce(
     show(tx, Audience::Room(room_id), name, said, payload)
 }
 
+/// How much waits for somebody may have changed.
+fn recount(tx: &WriteTx<'_>, user_id: UserId) {
+    tx.signal(Event::ChatCountsChanged { user_id });
+}
+
 fn show(
     tx: &WriteTx<'_>,
     audience: Audience,

@@ -9,6 +9,7 @@ mod client;
 mod daemon;
 pub(crate) mod database;
 pub(crate) mod dice;
+pub(crate) mod events;
 pub(crate) mod gate;
 pub(crate) mod pictures;
 mod raw;

@@ -162,7 +162,7 @@ impl Telling {
 /// Writes one event (HTML Living Standard, section 9.2). JSON has no line breaks of its own.
 fn event(text: &mut String, id: Option<&str>, name: &str, payload: &str) {
     if let Some(id) = id {
-        write!(text, "id: {id}\n").ok();
+        writeln!(text, "id: {id}").ok();
     }
     write!(text, "event: {name}\ndata: {payload}\n\n").ok();
 }

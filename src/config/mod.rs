@@ -345,6 +345,8 @@ section! {
         max_streams: u32 = 10_000;
         /// How often a stream on which nothing happens says that it is still there, in milliseconds.
         stream_heartbeat_ms: u64 = 20_000;
+        /// From one hint at new posts to the next, at least, in milliseconds.
+        feed_hint_ms: u64 = 2_000;
         /// Events that one connection may send in a row.
         events_burst: u32 = 120;
         /// Events that it may send a minute, in the long run.

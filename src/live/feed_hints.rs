@@ -12,8 +12,6 @@ use super::Shared;
 use crate::id::{PostId, UserId};
 use crate::tasks::Tasks;
 
-/// From one round to the next, at least.
-const PAUSE: Duration = Duration::from_secs(2);
 /// Posts that wait for a round; of more, nobody is told.
 const MAX_POSTS: usize = 10_000;
 
@@ -59,6 +57,7 @@ pub(super) fn start(shared: &Arc<Shared>, tasks: &Tasks) {
 }
 
 async fn rounds(shared: &Shared) {
+    let pause = Duration::from_millis(shared.options.feed_hint_ms);
     loop {
         shared.hints.due.notified().await;
         let people: Arc<[UserId]> = shared.people.all().into();
@@ -81,6 +80,6 @@ async fn rounds(shared: &Shared) {
         for (reader, count) in counts {
             shared.tell(reader, "feed_hint", &json!({ "count": count }));
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }

@@ -20,6 +20,12 @@ const MAX_OF_ONE: usize = 16;
 const KEPT: Duration = Duration::from_mins(10);
 /// People for whom it is kept at once.
 const MAX_AWAY: usize = 10_000;
+/// What the events of one person may take, in bytes.
+const MAX_BYTES: usize = 256 * 1024;
+/// The same while those of all take more than they should.
+const FEW_BYTES: usize = 32 * 1024;
+/// What those of all should take.
+const MAX_BYTES_OF_ALL: usize = 64 * 1024 * 1024;
 /// New notifications of one person that are told one by one at once; of more, the newest.
 const MAX_NOTICES: usize = 50;
 
@@ -36,6 +42,8 @@ struct State {
     people: HashMap<UserId, Attended>,
     streams: usize,
     numbers: u64,
+    /// What the events of all take.
+    bytes: usize,
     /// Nobody is let in any more.
     is_closed: bool,
 }
@@ -188,9 +196,14 @@ impl People {
     /// Tells somebody's streams of something.
     pub(super) fn push(&self, user: UserId, happening: Arc<Happening>) {
         let mut state = self.lock();
-        if let Some(log) = state.people.get_mut(&user).and_then(|one| one.log.as_mut()) {
-            log.ring.push(happening);
+        let max_bytes = state.max_bytes();
+        let known = state.people.get_mut(&user);
+        if let Some(log) = known.and_then(|one| one.log.as_mut()) {
+            let before = log.ring.bytes();
+            log.ring.push(happening, max_bytes);
             log.bell.send_replace(());
+            let after = log.ring.bytes();
+            state.bytes = state.bytes - before + after;
         }
     }
 
@@ -275,7 +288,8 @@ impl People {
         away.sort_unstable();
         let excess = away.len().saturating_sub(MAX_AWAY);
         for (at, (left_at, user)) in away.into_iter().enumerate() {
-            if at < excess || left_at.elapsed() > KEPT {
+            let is_too_much = at < excess || state.bytes > MAX_BYTES_OF_ALL;
+            if is_too_much || left_at.elapsed() > KEPT {
                 state.forget(user);
             }
         }
@@ -288,9 +302,20 @@ impl People {
 }
 
 impl State {
+    /// What the events of one person may take now.
+    fn max_bytes(&self) -> usize {
+        if self.bytes > MAX_BYTES_OF_ALL {
+            FEW_BYTES
+        } else {
+            MAX_BYTES
+        }
+    }
+
     fn forget(&mut self, user: UserId) {
         if let Some(one) = self.people.get_mut(&user) {
-            one.log = None;
+            if let Some(log) = one.log.take() {
+                self.bytes -= log.ring.bytes();
+            }
             if one.is_gone() {
                 self.people.remove(&user);
             }

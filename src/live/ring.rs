@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 /// Events that are kept for one person.
 const MAX_EVENTS: usize = 256;
-/// What they may take, in bytes of their payloads; the newest stays whatever it takes.
-const MAX_BYTES: usize = 64 * 1024;
 
 /// Something that happened, told to one person.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,12 +56,17 @@ impl Ring {
         format!("{}-{number}", self.epoch)
     }
 
-    /// Adds an event; the oldest go.
-    pub(super) fn push(&mut self, happening: Arc<Happening>) {
+    /// What the payloads take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds an event. The oldest go, until the payloads take at most so many bytes; the newest stays whatever it takes.
+    pub(super) fn push(&mut self, happening: Arc<Happening>, max_bytes: usize) {
         self.last += 1;
         self.bytes += happening.payload.len();
         self.events.push_back(happening);
-        while self.events.len() > MAX_EVENTS || (self.bytes > MAX_BYTES && self.events.len() > 1) {
+        while self.events.len() > MAX_EVENTS || (self.bytes > max_bytes && self.events.len() > 1) {
             if let Some(oldest) = self.events.pop_front() {
                 self.bytes -= oldest.payload.len();
             }
@@ -107,6 +110,8 @@ impl Ring {
 mod tests {
     use super::*;
 
+    const MAX_BYTES: usize = 1_000;
+
     fn happening(payload: &str) -> Arc<Happening> {
         Arc::new(Happening {
             name: "x".into(),
@@ -126,7 +131,7 @@ mod tests {
     fn who_comes_back_is_given_what_came_after_and_nothing_else() {
         let mut ring = Ring::new("e".into());
         for text in ["a", "b", "c"] {
-            ring.push(happening(text));
+            ring.push(happening(text), MAX_BYTES);
         }
         assert_eq!(payloads(&ring, 1), [(2, "b".into()), (3, "c".into())]);
         assert_eq!(payloads(&ring, 0).len(), 3);
@@ -142,12 +147,12 @@ mod tests {
     fn the_oldest_go_and_are_known_to_be_gone() {
         let mut ring = Ring::new("e".into());
         for _ in 0..=MAX_EVENTS {
-            ring.push(happening(""));
+            ring.push(happening(""), MAX_BYTES);
         }
         assert_eq!(ring.place("e-0"), Place::Lost);
         assert_eq!(ring.after(0), None);
         assert_eq!(ring.after(1).unwrap().len(), MAX_EVENTS);
-        ring.push(happening(&"x".repeat(MAX_BYTES + 1)));
+        ring.push(happening(&"x".repeat(MAX_BYTES + 1)), MAX_BYTES);
         assert_eq!(ring.after(ring.last() - 1).unwrap().len(), 1);
         assert_eq!(ring.after(ring.last() - 2), None);
     }

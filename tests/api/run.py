@@ -169,6 +169,8 @@ def schemathesis(base: str, config: pathlib.Path, work: pathlib.Path, options: l
         *("--config-file", config),
         "run",
         f"{base}/openapi.json",
+        # It has no end.
+        *("--exclude-path", "/api/v1/stream"),
         *("--checks", ",".join(CHECKS)),
         *("--max-examples", MAX_EXAMPLES),
         *("--seed", SEED),

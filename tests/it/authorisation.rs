@@ -769,6 +769,8 @@ const ROWS: &[Row] = &[
         "",
         [401, 200, 400, 200],
     ),
+    // What happens.
+    ("GET", "/api/v1/stream", Id::None, "", [401, 200, 200, 200]),
     // Posts.
     ("GET", "/api/v1/posts", Id::None, "", [401, 200, 200, 200]),
     (

@@ -2,10 +2,12 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::events::Events;
 use crate::support::socket::Socket;
-use crate::support::{Person, Server};
+use crate::support::{PATIENCE, Person, Server, eventually};
 
 async fn like(person: &Person, post: &str) {
     let path = format!("/posts/like/{post}");
@@ -194,7 +196,7 @@ async fn a_session_that_ends_takes_its_streams_along() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn posts_of_those_whom_one_follows_are_hinted_at() {
-    let server = Server::start().await;
+    let server = Server::start_with(|config| config.realtime.feed_hint_ms = 100).await;
     let [ada, bob, carl, eve] = [
         server.sign_up("ada").await,
         server.sign_up("bob").await,
@@ -224,7 +226,9 @@ async fn posts_of_those_whom_one_follows_are_hinted_at() {
     assert_eq!(count, 3);
     assert_eq!(eves.next("feed_hint").await, json!({ "count": 1 }));
     // Whom one follows no more is not hinted at, and one's own posts are not.
-    ada.delete(&format!("/users/unfollow/{}", bob.id)).await;
+    ada.delete(&format!("/users/unfollow/{}", bob.id))
+        .await
+        .expect(200);
     bob.write("unseen").await;
     ada.write("my own").await;
     carl.write("four").await;
@@ -250,7 +254,7 @@ async fn there_are_only_so_many_streams() {
     refused.expect_code(503, "overloaded");
     drop(bobs);
     drop(streams.pop());
-    crate::support::eventually("there is room again", async || {
+    eventually("there is room again", async || {
         let request = eve.request(Method::GET, "/api/v1/stream");
         request
             .send()
@@ -281,4 +285,83 @@ async fn a_quiet_stream_is_kept_and_ends_with_the_server() {
     let started = std::time::Instant::now();
     let ((), ()) = tokio::join!(server.stop(), stream.ended());
     assert!(started.elapsed() < std::time::Duration::from_secs(3));
+}
+
+/// A stream of which only the head is read, over a connection that holds little.
+async fn sleeper(server: &Server, person: &Person) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 * 1024).unwrap();
+    let mut stream = socket.connect(server.app.address()).await.unwrap();
+    let request = format!(
+        "GET /api/v1/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n",
+        person.token
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = [0; 15];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_is_sent_away_and_the_others_go_on() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
+    befriend(&ada, &bob).await;
+    let mut asleep = sleeper(&server, &bob).await;
+    let mut awake = Events::open(&bob).await;
+    let (room, long) = (conversation(&ada, &bob), "🐌".repeat(9_000));
+    // As much as the network and the stream's window hold, and more.
+    for number in 1..=80 {
+        let said = say(&ada, &room, &long).await;
+        let told = awake.next("new_message_notification").await;
+        assert_eq!(told["message"]["id"], said["id"]);
+        assert_eq!(told["unreadCount"], number);
+    }
+    let mut rest = Vec::new();
+    let reading = asleep.read_to_end(&mut rest);
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .unwrap()
+        .unwrap();
+    let rest = String::from_utf8_lossy(&rest);
+    assert!(rest.contains("event: error\ndata: {\"code\":\"too_slow\""));
+    // From the first on, without a gap, up to where it was given up.
+    let mut next = 1;
+    for line in rest
+        .lines()
+        .filter(|line| line.contains("\"unreadCount\":"))
+    {
+        assert!(
+            line.contains(&format!("\"unreadCount\":{next},")),
+            "not {next}"
+        );
+        next += 1;
+    }
+    assert!((1..80).contains(&next));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_makes_room_for_others() {
+    let server = Server::start_with(|config| {
+        config.server.write_timeout_ms = 200;
+        config.realtime.max_streams = 1;
+    })
+    .await;
+    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
+    befriend(&ada, &bob).await;
+    let _asleep = sleeper(&server, &bob).await;
+    let (room, long) = (conversation(&ada, &bob), "🐌".repeat(9_000));
+    eventually("there is room again", async || {
+        say(&ada, &room, &long).await;
+        let request = ada.request(Method::GET, "/api/v1/stream");
+        request
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+            .then_some(())
+    })
+    .await;
 }

@@ -93,7 +93,13 @@ impl Client {
     ) -> reqwest::Result<Reply> {
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = response.bytes().await?;
+        let kind = headers.get("content-type");
+        let bytes = if kind.is_some_and(|kind| kind == "text/event-stream") {
+            // It has no end.
+            bytes::Bytes::new()
+        } else {
+            response.bytes().await?
+        };
         Ok(Reply {
             status,
             headers,

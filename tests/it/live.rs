@@ -163,6 +163,9 @@ async fn what_is_not_known_any_more_is_to_be_loaded_anew() {
         ada.write("Hello").await;
         again.next("notification").await;
         assert!(!again.waiting.iter().any(|(name, _)| name == "reset"));
+        // Counts are told when they are others: one that is read before that is none.
+        back.until("counts", |counts| counts["notifications"] == 1)
+            .await;
         ada.patch("/api/v1/notifications/read-all", json!({}))
             .await
             .expect(200);

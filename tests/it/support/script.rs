@@ -103,7 +103,11 @@ impl Script {
                         "posts.comment",
                         "media.add",
                         "chat.send_message",
-                        "chat.sanction_member",
+                        "chat.join_room",
+                        "chat.update_room",
+                        "chat.create_group",
+                        "chat.add_to_group",
+                        "chat.invite",
                     ]
                     .repeat(2),
                 )

@@ -316,7 +316,7 @@ impl Script {
                 &AddToGroup {
                     key: dice.recent(&self.rooms).unwrap_or_else(|| self.room(dice)),
                     by: self.member(dice),
-                    people: vec![self.member(dice)],
+                    people: vec![self.person(dice)],
                     at,
                 },
             ),
@@ -362,7 +362,7 @@ impl Script {
         if dice.is_one_in(4) {
             return self.person(dice);
         }
-        let count = self.people.len().min(6) as u64;
+        let count = self.people.len().min(4) as u64;
         let at = usize::try_from(dice.below(count)).unwrap_or_default();
         self.people
             .get(at)
@@ -404,8 +404,8 @@ impl Script {
             visibility: dice
                 .is_one_in(4)
                 .then(|| dice.one_of(&[Visibility::Open, Visibility::Invite, Visibility::Hidden])),
-            slow_mode_s: dice.is_one_in(4).then(|| dice.one_of(&[0, 600])),
-            is_read_only: dice.is_one_in(6).then(|| dice.is_one_in(3)),
+            slow_mode_s: dice.is_one_in(2).then(|| dice.one_of(&[0, 600])),
+            is_read_only: dice.is_one_in(6).then(|| dice.is_one_in(4)),
             retention_days: dice.is_one_in(3).then(|| dice.one_of(&[Some(1), None])),
         }
     }

@@ -7,6 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::SharedDomains;
+use super::paging::{from_one, from_zero};
 use crate::chat::{Chat, History, Message, MessageDraft, RoomKey, Span};
 use crate::error::{Code, Error, Result};
 use crate::gateway::{Body, Caller, ErrorBody, Path, Query};
@@ -57,13 +58,13 @@ async fn health() -> Json<ChatHealthReply> {
 #[into_params(parameter_in = Query)]
 pub(super) struct HistoryQuery {
     /// Messages wanted, from 1; more than 100 count as 100.
-    #[param(value_type = Option<u32>, minimum = 1)]
+    #[param(schema_with = from_one)]
     limit: Option<String>,
     /// Only those before this number; `next_cursor` of the page before.
-    #[param(value_type = Option<u64>, minimum = 1)]
+    #[param(schema_with = from_zero)]
     cursor: Option<String>,
     /// Only those after this number.
-    #[param(value_type = Option<u64>)]
+    #[param(schema_with = from_zero)]
     after: Option<String>,
     /// Those around this message, by its id.
     #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,18}$")]

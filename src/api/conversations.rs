@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::chat::{HistoryQuery, MessageBody, MessageReply, MessagesReply, USUAL, reply};
-use super::paging::PageQuery;
+use super::paging::{PageQuery, from_zero};
 use super::{Done, SharedDomains};
 use crate::chat::{
     Chat, ChatSettings, Conversation, Folder, Presence, RoomKey, Span, WhoMayMessage,
@@ -174,7 +174,10 @@ async fn get(
 #[utoipa::path(
     delete, path = "/api/v1/chat/conversations/{roomId}", tag = "chat", security(("token" = [])),
     params(("roomId" = String, Path)),
-    responses((status = 200, description = "Done.", body = Done))
+    responses(
+        (status = 200, description = "Done.", body = Done),
+        (status = 403, description = "`forbidden`: other people's, or a room.", body = ErrorBody),
+    )
 )]
 async fn clear(
     State(chat): State<Chat>,
@@ -261,6 +264,7 @@ async fn media(
 #[derive(Default, Deserialize, utoipa::ToSchema)]
 struct UpToBody {
     /// The number of the last message; without it, all are meant.
+    #[schema(schema_with = from_zero)]
     number: Option<u64>,
 }
 
@@ -268,7 +272,10 @@ struct UpToBody {
 #[utoipa::path(
     post, path = "/api/v1/chat/conversations/{roomId}/read", tag = "chat", security(("token" = [])),
     params(("roomId" = String, Path)), request_body = UpToBody,
-    responses((status = 200, description = "Done.", body = Done))
+    responses(
+        (status = 200, description = "Done.", body = Done),
+        (status = 403, description = "`forbidden`: other people's, or a room.", body = ErrorBody),
+    )
 )]
 async fn mark_read(
     State(chat): State<Chat>,
@@ -285,7 +292,10 @@ async fn mark_read(
 #[utoipa::path(
     post, path = "/api/v1/chat/conversations/{roomId}/delivered", tag = "chat", security(("token" = [])),
     params(("roomId" = String, Path)), request_body = UpToBody,
-    responses((status = 200, description = "Done.", body = Done))
+    responses(
+        (status = 200, description = "Done.", body = Done),
+        (status = 403, description = "`forbidden`: other people's, or a room.", body = ErrorBody),
+    )
 )]
 async fn mark_delivered(
     State(chat): State<Chat>,
@@ -302,7 +312,10 @@ async fn mark_delivered(
 #[utoipa::path(
     post, path = "/api/v1/chat/conversations/{roomId}/accept", tag = "chat", security(("token" = [])),
     params(("roomId" = String, Path)),
-    responses((status = 200, description = "Done.", body = Done))
+    responses(
+        (status = 200, description = "Done.", body = Done),
+        (status = 403, description = "`forbidden`: other people's, or a room.", body = ErrorBody),
+    )
 )]
 async fn accept(
     State(chat): State<Chat>,
@@ -320,7 +333,10 @@ async fn accept(
 #[utoipa::path(
     post, path = "/api/v1/chat/conversations/{roomId}/decline", tag = "chat", security(("token" = [])),
     params(("roomId" = String, Path)),
-    responses((status = 200, description = "Done.", body = Done))
+    responses(
+        (status = 200, description = "Done.", body = Done),
+        (status = 403, description = "`forbidden`: other people's, or a room.", body = ErrorBody),
+    )
 )]
 async fn decline(
     State(chat): State<Chat>,

@@ -62,8 +62,8 @@ async fn edits(
 
 #[derive(Deserialize, utoipa::ToSchema)]
 struct MessageEditBody {
-    /// 1 to 10,000 characters.
-    #[schema(min_length = 1, max_length = 10_000, example = "Hello, all!")]
+    /// 1 to 10,000 characters; none are needed beside files or a post.
+    #[schema(max_length = 10_000, example = "Hello, all!")]
     #[serde(alias = "content")]
     message: String,
 }
@@ -119,7 +119,10 @@ struct EmojiBody {
 #[utoipa::path(
     post, path = "/api/v1/chat/messages/{messageId}/reactions", tag = "chat", security(("token" = [])),
     params(("messageId" = MessageId, Path)), request_body = EmojiBody,
-    responses((status = 200, description = "The message with all reactions.", body = MessageReply))
+    responses(
+        (status = 200, description = "The message with all reactions.", body = MessageReply),
+        (status = 403, description = "`muted_in_room`, `room_read_only`, `cannot_message`.", body = ErrorBody),
+    )
 )]
 async fn react(
     State(chat): State<Chat>,
@@ -135,7 +138,10 @@ async fn react(
 #[utoipa::path(
     delete, path = "/api/v1/chat/messages/{messageId}/reactions", tag = "chat", security(("token" = [])),
     params(("messageId" = MessageId, Path)), request_body = EmojiBody,
-    responses((status = 200, description = "The message with the reactions that are left.", body = MessageReply))
+    responses(
+        (status = 200, description = "The message with the reactions that are left.", body = MessageReply),
+        (status = 403, description = "`muted_in_room`, `room_read_only`, `cannot_message`.", body = ErrorBody),
+    )
 )]
 async fn unreact(
     State(chat): State<Chat>,

@@ -95,10 +95,18 @@ impl Numbering {
 }
 
 /// A whole number from 1, however large: what is more than there is counts as all.
-fn from_one() -> utoipa::openapi::schema::Object {
+pub(super) fn from_one() -> utoipa::openapi::schema::Object {
     utoipa::openapi::schema::ObjectBuilder::new()
         .schema_type(utoipa::openapi::schema::Type::Integer)
         .minimum(Some(1))
+        .build()
+}
+
+/// A whole number from 0, however large.
+pub(super) fn from_zero() -> utoipa::openapi::schema::Object {
+    utoipa::openapi::schema::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::schema::Type::Integer)
+        .minimum(Some(0))
         .build()
 }
 

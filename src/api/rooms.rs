@@ -38,18 +38,18 @@ pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
 
 /// Absent fields stay.
 #[derive(Default, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 struct RoomBody {
     /// What to show instead of its name; at most 80 characters. Null for nothing.
-    #[serde(deserialize_with = "patch")]
+    #[serde(default, deserialize_with = "patch")]
     #[schema(value_type = Option<String>, max_length = 80, example = "Gardeners")]
     title: Option<Option<String>>,
     /// What it is about; at most 500 characters. Null for nothing.
-    #[serde(deserialize_with = "patch")]
+    #[serde(default, deserialize_with = "patch")]
     #[schema(value_type = Option<String>, max_length = 500)]
     topic: Option<Option<String>>,
     /// An upload of one's own, to be its picture. Null for none.
-    #[serde(deserialize_with = "patch")]
+    #[serde(default, deserialize_with = "patch")]
     #[schema(value_type = Option<MediaId>)]
     avatar_id: Option<Option<MediaId>>,
     /// Who finds it, and may come in; for owners.
@@ -60,7 +60,7 @@ struct RoomBody {
     /// Whether only moderators write.
     is_read_only: Option<bool>,
     /// Days after which messages go; null when they stay. For owners.
-    #[serde(deserialize_with = "patch")]
+    #[serde(default, deserialize_with = "patch")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 3_650)]
     retention_days: Option<Option<u32>>,
 }
@@ -510,7 +510,6 @@ struct SanctionsReply {
 }
 
 #[derive(Default, Deserialize, utoipa::ToSchema)]
-#[serde(default)]
 struct SanctionBody {
     /// Until when; without it, until it is taken back.
     until: Option<Timestamp>,

@@ -113,11 +113,10 @@ impl HistoryQuery {
     pub(super) fn span(&self) -> Result<Span> {
         let bad = || Error::new(Code::InvalidQuery);
         let number = |text: &str| text.parse::<u64>().map_err(|_no_number| bad());
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        match (given(&self.cursor), given(&self.after), given(&self.around)) {
+        match (&self.cursor, &self.after, &self.around) {
             (None, None, None) => Ok(Span::Latest),
-            (Some(before), None, None) => Ok(Span::Before(number(&before)?)),
-            (None, Some(after), None) => Ok(Span::After(number(&after)?)),
+            (Some(before), None, None) => Ok(Span::Before(number(before)?)),
+            (None, Some(after), None) => Ok(Span::After(number(after)?)),
             (None, None, Some(id)) => Ok(Span::Around(id.parse().map_err(|_no_id| bad())?)),
             _ => Err(bad().with_message("Only one of cursor, after and around can be meant.")),
         }

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::chat::{HistoryQuery, MessageBody, MessageReply, MessagesReply, USUAL, reply};
-use super::paging::{PageQuery, from_zero};
+use super::paging::{PageQuery, from_zero_or_null};
 use super::{Done, SharedDomains};
 use crate::chat::{
     Chat, ChatSettings, Conversation, Folder, Presence, RoomKey, Span, WhoMayMessage,
@@ -264,7 +264,7 @@ async fn media(
 #[derive(Default, Deserialize, utoipa::ToSchema)]
 struct UpToBody {
     /// The number of the last message; without it, all are meant.
-    #[schema(schema_with = from_zero)]
+    #[schema(schema_with = from_zero_or_null)]
     number: Option<u64>,
 }
 

@@ -110,6 +110,15 @@ pub(super) fn from_zero() -> utoipa::openapi::schema::Object {
         .build()
 }
 
+/// The same, or null.
+pub(super) fn from_zero_or_null() -> utoipa::openapi::schema::Object {
+    use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
+        .minimum(Some(0))
+        .build()
+}
+
 fn number(name: &str, text: Option<&str>) -> Result<Option<u64>> {
     let Some(text) = text else { return Ok(None) };
     let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());

@@ -183,8 +183,8 @@ fn apply(connection: &Connection, write: Write, number: i64) {
             );
             run(
                 connection,
-                "INSERT INTO messages (id, room_id, number, sender_id, body, reply_to, client_id, created_at)
-                 SELECT ?1, id, last_number, ?3, ?4, NULL, NULL, ?5 FROM rooms WHERE id = ?2",
+                "INSERT INTO messages (id, room_id, number, sender_id, body, has_media, reply_to, client_id, created_at)
+                 SELECT ?1, id, last_number, ?3, ?4, 0, NULL, NULL, ?5 FROM rooms WHERE id = ?2",
                 params![id, room, sender, format!("{number} Hello, this is what people usually say in a room."), at],
             );
             run(

@@ -20,6 +20,8 @@ CREATE TABLE posts (
 
 -- One scan for each visibility that a reader may see, merged in order of id.
 CREATE INDEX posts_by_author ON posts (author_id, is_deleted, visibility, id);
+-- What followers read: one range for each author.
+CREATE INDEX posts_for_followers ON posts (author_id, id) WHERE is_deleted = 0 AND visibility < 2;
 -- The public timeline.
 CREATE INDEX posts_public ON posts (id) WHERE is_deleted = 0 AND visibility = 0;
 
@@ -36,6 +38,7 @@ CREATE TABLE post_edits (
     PRIMARY KEY (post_id, number)
 ) STRICT, WITHOUT ROWID;
 
+-- The public posts of each tag.
 CREATE TABLE post_hashtags (
     tag     TEXT    NOT NULL,
     post_id INTEGER NOT NULL REFERENCES posts (id),

@@ -39,8 +39,8 @@ CREATE TABLE media (
     focus_x      REAL    NOT NULL, -- -1 left to 1 right
     focus_y      REAL    NOT NULL, -- -1 top to 1 bottom
     is_sensitive INTEGER NOT NULL CHECK (is_sensitive IN (0, 1)),
-    -- none yet, a post, a person's avatar, a banner, a message, a room's avatar
-    holder       INTEGER NOT NULL CHECK (holder IN (0, 1, 2, 3, 4, 5)),
+    -- none yet, a post, a person's avatar, a banner, a message, a room's avatar, a story
+    holder       INTEGER NOT NULL CHECK (holder IN (0, 1, 2, 3, 4, 5, 6)),
     holder_id    INTEGER,
     position     INTEGER NOT NULL, -- among those of the same holder
     is_public    INTEGER NOT NULL CHECK (is_public IN (0, 1)), -- whether its address needs no signature

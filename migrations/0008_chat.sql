@@ -3,7 +3,7 @@
 CREATE TABLE rooms (
     id             INTEGER PRIMARY KEY,
     -- How clients name it: its name; of two people, their ids in order, joined by `_`; otherwise `~` and its id.
-    key            TEXT    NOT NULL UNIQUE,
+    key            TEXT    NOT NULL,
     kind           INTEGER NOT NULL CHECK (kind IN (0, 1, 2)), -- a room, two people, a small group
     title          TEXT,
     topic          TEXT,
@@ -16,12 +16,14 @@ CREATE TABLE rooms (
     last_number    INTEGER NOT NULL DEFAULT 0 CHECK (last_number >= 0), -- messages so far, removed ones included
     last_change    INTEGER NOT NULL DEFAULT 0 CHECK (last_change >= 0), -- changes of messages so far
     created_by     INTEGER NOT NULL REFERENCES users (id),
-    created_at     INTEGER NOT NULL
+    created_at     INTEGER NOT NULL,
+    closed_at      INTEGER -- since when it is there for nobody; what is left of it goes step by step
 ) STRICT;
 
-CREATE INDEX rooms_by_creator ON rooms (created_by);
-CREATE INDEX rooms_listed ON rooms (key) WHERE kind = 0 AND visibility < 2;
-CREATE INDEX rooms_that_forget ON rooms (id) WHERE retention_days IS NOT NULL;
+CREATE UNIQUE INDEX rooms_by_key ON rooms (key) WHERE closed_at IS NULL;
+CREATE INDEX rooms_by_creator ON rooms (created_by, kind);
+CREATE INDEX rooms_listed ON rooms (key) WHERE kind = 0 AND visibility < 2 AND closed_at IS NULL;
+CREATE INDEX rooms_that_forget ON rooms (id) WHERE retention_days IS NOT NULL OR closed_at IS NOT NULL;
 
 CREATE TABLE room_members (
     room_id          INTEGER NOT NULL REFERENCES rooms (id),
@@ -32,7 +34,6 @@ CREATE TABLE room_members (
     cleared_number   INTEGER NOT NULL DEFAULT 0, -- ... were thrown away by this member, for themselves
     -- Of a conversation: accepted, begun by somebody whom they do not follow and not accepted yet, declined.
     request          INTEGER NOT NULL DEFAULT 0 CHECK (request IN (0, 1, 2)),
-    lets_in          INTEGER NOT NULL DEFAULT 0 CHECK (lets_in IN (0, 1)), -- the other may write, whatever their settings say
     sent_at          INTEGER, -- when they last said something, for slow mode
     joined_at        INTEGER NOT NULL,
     -- When something was last said in a conversation; null in rooms, whose members are too many to keep it.
@@ -50,6 +51,7 @@ CREATE TABLE room_past_members (
     user_id        INTEGER NOT NULL REFERENCES users (id),
     cleared_number INTEGER NOT NULL,
     sent_at        INTEGER,
+    leavings       INTEGER NOT NULL, -- how often they went of their own will
     PRIMARY KEY (room_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -91,6 +93,7 @@ CREATE TABLE messages (
     html       TEXT, -- the same as HTML; null when that would say no more
     has_media  INTEGER NOT NULL CHECK (has_media IN (0, 1)),
     post_id    INTEGER REFERENCES posts (id), -- a post that it points to
+    story_id   INTEGER, -- a story that it answers, which may be gone
     reply_to   INTEGER REFERENCES messages (id),
     client_id  TEXT, -- the sender's own name for it, so that sending it again is the same message
     created_at INTEGER NOT NULL,
@@ -132,10 +135,13 @@ CREATE INDEX message_reactions_by_user ON message_reactions (user_id, message_id
 CREATE TABLE message_mentions (
     message_id INTEGER NOT NULL REFERENCES messages (id),
     user_id    INTEGER NOT NULL REFERENCES users (id),
+    -- Where the message stands, so that those which somebody has not read are one range.
+    room_id    INTEGER NOT NULL,
+    number     INTEGER NOT NULL,
     PRIMARY KEY (message_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX message_mentions_by_user ON message_mentions (user_id, message_id);
+CREATE INDEX message_mentions_by_user ON message_mentions (user_id, room_id, number);
 
 CREATE TABLE chat_settings (
     user_id         INTEGER PRIMARY KEY REFERENCES users (id),

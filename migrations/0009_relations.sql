@@ -36,5 +36,15 @@ CREATE INDEX mutes_by_muter ON mutes (muter_id, event_seq);
 CREATE INDEX mutes_by_muted ON mutes (muted_id);
 CREATE INDEX mutes_ending ON mutes (ends_at) WHERE ends_at IS NOT NULL;
 
+-- Whom people let write to them, whatever their settings say: by writing to them, or by accepting what they wrote. A block
+-- ends it, and the end of the block does not bring it back.
+CREATE TABLE welcomes (
+    host_id  INTEGER NOT NULL REFERENCES users (id),
+    guest_id INTEGER NOT NULL REFERENCES users (id),
+    PRIMARY KEY (host_id, guest_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX welcomes_by_guest ON welcomes (guest_id);
+
 -- Which of a post's comments are of somebody's blocked pairs.
 CREATE INDEX comments_by_post_author ON comments (post_id, author_id);

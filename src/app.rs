@@ -15,15 +15,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api::{self, Domains, health};
+use crate::assist::{self, Assist};
 use crate::auth::{self, Auth};
 use crate::chat::{self, Chat};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::consume::Consumers;
 use crate::datadir::DataDir;
+use crate::discovery::{self, Discovery};
 use crate::disk::DiskGuard;
 use crate::error::Error;
 use crate::eventlog::EventLog;
+use crate::feed::{self, Feed};
 use crate::gateway::{Edge, Limits, serve};
 use crate::id::Ids;
 use crate::live::{self, Live};
@@ -32,7 +35,9 @@ use crate::media::{self, Media};
 use crate::notifications::{self, Notifications};
 use crate::posts::{self, Posts};
 use crate::realtime::{self, Realtime};
+use crate::search::{self, Search};
 use crate::store::{self, ReadTx, Registry, Store};
+use crate::stories::{self, Stories};
 use crate::tasks::Tasks;
 use crate::users::{self, Users};
 
@@ -57,7 +62,10 @@ pub struct App {
     log: EventLog,
     media: Media,
     chat: Chat,
+    stories: Stories,
+    feed: Feed,
     consumers: Consumers,
+    search: Search,
     tasks: Tasks,
     /// What goes on until the other tasks have ended: the mail that they had to send.
     posting: Tasks,
@@ -74,7 +82,11 @@ pub fn registry() -> Registry {
     auth::register(&mut registry);
     media::register(&mut registry);
     posts::register(&mut registry);
+    stories::register(&mut registry);
+    feed::register(&mut registry);
+    discovery::register(&mut registry);
     chat::register(&mut registry);
+    assist::register(&mut registry);
     notifications::register(&mut registry);
     registry
 }
@@ -115,18 +127,45 @@ impl App {
             &tasks,
         )
         .await?;
+        let assist = Assist::start(
+            store.clone(),
+            clock.clone(),
+            media.clone(),
+            &config.assist,
+            &tasks,
+        )
+        .await?;
         let limits = Limits::new(&config.limits);
         let guard = DiskGuard::new(data_dir.path(), config.store.reserve_bytes);
-        let log = EventLog::new(data_dir.path(), &config.events, guard, clock.clone());
+        let log = EventLog::new(
+            data_dir.path(),
+            &config.events,
+            guard.clone(),
+            clock.clone(),
+        );
         let notifications =
             Notifications::new(store.clone(), &log, clock.clone(), &config.notifications);
+        let chat = Chat::new(store.clone(), ids.clone(), &config.chat);
+        let posts = Posts::new(store.clone(), ids.clone(), media.clone());
+        let search = Search::start(
+            &store,
+            search::Needs {
+                posts: posts.clone(),
+                chat: chat.clone(),
+                clock: clock.clone(),
+            },
+            &config.search,
+            data_dir.path(),
+            guard,
+            &tasks,
+        )
+        .await?;
         let consumers = Consumers::new(log.clone(), &store, tasks.clone(), &config.events);
         log.start(&store, &tasks);
         consumers.start(notifications.clone());
+        consumers.start(search.clone());
         notifications.start(&tasks);
         let stopping = CancellationToken::new();
-        let chat = Chat::new(store.clone(), ids.clone(), &config.chat);
-        let posts = Posts::new(store.clone(), ids.clone(), media.clone());
         let live = Live::start(
             &store,
             live::Needs {
@@ -155,14 +194,27 @@ impl App {
             &tasks,
             stopping.clone(),
         );
-        let users = Users::new(store.clone(), ids, media.clone());
+        let users = Users::new(store.clone(), ids.clone(), media.clone());
+        let stories = Stories::new(store.clone(), ids.clone());
+        let feed = Feed::start(store.clone(), ids, clock.clone(), &config.feed, &tasks);
+        let discovery = Discovery::new(
+            store.clone(),
+            clock.clone(),
+            &config.discovery,
+            public_url(&config, address),
+        );
         let domains = Domains {
             auth: auth.clone(),
             users: users.clone(),
             posts,
+            stories: stories.clone(),
+            feed: feed.clone(),
+            discovery,
             media: media.clone(),
             chat: chat.clone(),
+            assist,
             notifications,
+            search: search.clone(),
             live,
             log: log.clone(),
             consumers: consumers.clone(),
@@ -175,6 +227,7 @@ impl App {
                 ("consumers", health::consumers_probe(consumers.clone())),
                 ("media", health::media_probe(media.clone())),
             ]),
+            store: store.clone(),
             metrics,
             metrics_token: config.metrics.token.as_deref().map(Into::into),
         };
@@ -191,7 +244,7 @@ impl App {
                 users,
                 Duration::from_hours(24 * u64::from(config.notifications.keep_days)),
             ),
-            chat.clone(),
+            (chat.clone(), stories.clone()),
         );
         sum_up(&tasks, health.metrics.clone());
         if let Some(address) = config.metrics.listen {
@@ -225,7 +278,10 @@ impl App {
             log,
             media,
             chat,
+            stories,
+            feed,
             consumers,
+            search,
             tasks,
             posting,
             stopping,
@@ -258,9 +314,24 @@ impl App {
         &self.chat
     }
 
+    /// Stories, for tests that have what is over removed.
+    pub fn stories(&self) -> &Stories {
+        &self.stories
+    }
+
+    /// Feeds, for tests that do not wait for what is done now and then.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
     /// Those who derive from the event log, for tests that wait for them.
     pub fn consumers(&self) -> &Consumers {
         &self.consumers
+    }
+
+    /// Search, for tests that wait for it.
+    pub fn search(&self) -> &Search {
+        &self.search
     }
 
     /// The absolute path of the data.
@@ -281,7 +352,9 @@ impl App {
             warn!("Some messages could not be sent in time");
         }
         let (store, log) = (self.store.clone(), self.log.clone());
+        let search = self.search;
         let closed = tokio::task::spawn_blocking(move || {
+            search.close();
             log.close();
             store.close();
         });
@@ -318,7 +391,9 @@ fn newest_id(tx: &ReadTx<'_>) -> Result<i64, Error> {
              (SELECT coalesce(max(id), 0) FROM follows), (SELECT coalesce(max(id), 0) FROM posts),
              (SELECT coalesce(max(id), 0) FROM comments), (SELECT coalesce(max(id), 0) FROM reactions),
              (SELECT coalesce(max(id), 0) FROM comment_likes), (SELECT coalesce(max(id), 0) FROM media),
-             (SELECT coalesce(max(id), 0) FROM rooms), (SELECT coalesce(max(id), 0) FROM messages)
+             (SELECT coalesce(max(id), 0) FROM rooms), (SELECT coalesce(max(id), 0) FROM messages),
+             (SELECT coalesce(max(id), 0) FROM stories), (SELECT coalesce(max(id), 0) FROM highlights),
+             (SELECT coalesce(max(id), 0) FROM lists), (SELECT coalesce(max(id), 0) FROM muted_terms)
          )",
         [],
         |row| row.get(0),
@@ -342,7 +417,7 @@ fn keep_house(
     auth: Auth,
     limits: Limits,
     (users, keep_relations): (Users, Duration),
-    chat: Chat,
+    (chat, stories): (Chat, Stories),
 ) {
     let stopping = tasks.stopping().clone();
     tasks.spawn("housekeeping", async move {
@@ -353,15 +428,20 @@ fn keep_house(
                 () = stopping.cancelled() => return,
             }
             limits.sweep();
-            let pruned = async {
-                auth.prune().await?;
-                chat.expire().await?;
-                users.prune(keep_relations).await?;
+            let once = async {
                 let step = store::PruneOnce { at: clock.now(), limit: PRUNE_STEP };
                 while store.submit(step.clone()).await? >= PRUNE_STEP as usize {}
-                Ok::<_, Error>(())
+                Ok(())
             };
-            if let Err(error) = pruned.await {
+            // Each, whatever becomes of the others.
+            let outcomes = [
+                auth.prune().await,
+                chat.expire().await,
+                stories.sweep().await,
+                users.prune(keep_relations).await,
+                once.await,
+            ];
+            for error in outcomes.into_iter().filter_map(Result::err) {
                 warn!(error = %error, causes = error.causes(), "What has expired could not be forgotten; later then");
             }
         }

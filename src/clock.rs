@@ -29,6 +29,14 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// As HTTP writes it (RFC 9110 section 5.6.7), and RSS can: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    pub fn to_http_date(self) -> String {
+        let moment = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        jiff::fmt::rfc2822::DateTimePrinter::new()
+            .timestamp_to_rfc9110_string(&moment)
+            .unwrap_or_default()
+    }
+
     /// The moment this much later; saturates.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
@@ -36,6 +44,29 @@ impl Timestamp {
             self.0
                 .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
         )
+    }
+
+    /// How long ago another moment was; none when it is still to come.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+
+    /// The month in which it lies, in UTC, such as `2026-01`.
+    pub fn month(self) -> String {
+        self.date().strftime("%Y-%m").to_string()
+    }
+
+    /// When the next month begins, in UTC.
+    #[must_use]
+    pub fn next_month(self) -> Self {
+        let first = self.date().last_of_month().tomorrow();
+        let start = first.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC));
+        start.map_or(self, |start| Self(start.timestamp().as_millisecond()))
+    }
+
+    fn date(self) -> jiff::civil::Date {
+        let moment = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        moment.to_zoned(jiff::tz::TimeZone::UTC).date()
     }
 
     /// The moment this much earlier; saturates.
@@ -161,7 +192,33 @@ mod tests {
         );
         let round = Timestamp::from_millis(1_577_836_800_000);
         assert_eq!(round.to_string(), "2020-01-01T00:00:00.000Z");
+        assert_eq!(moment.to_http_date(), "Wed, 01 Jan 2020 00:00:00 GMT");
         let back: Timestamp = serde_json::from_str(r#""2020-01-01T00:00:00.042Z""#).unwrap();
         assert_eq!(back, moment);
+    }
+
+    #[test]
+    fn months_begin_in_utc() {
+        for (moment, month, next) in [
+            (
+                "2026-11-23T09:00:00.000Z",
+                "2026-11",
+                "2026-12-01T00:00:00.000Z",
+            ),
+            (
+                "2026-12-31T23:59:59.999Z",
+                "2026-12",
+                "2027-01-01T00:00:00.000Z",
+            ),
+            (
+                "2028-02-29T00:00:00.000Z",
+                "2028-02",
+                "2028-03-01T00:00:00.000Z",
+            ),
+        ] {
+            let moment: Timestamp = serde_json::from_value(moment.into()).unwrap();
+            assert_eq!(moment.month(), month);
+            assert_eq!(moment.next_month().to_string(), next);
+        }
     }
 }

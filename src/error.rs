@@ -49,8 +49,12 @@ pub enum Kind {
     RateLimited,
     /// 500: our fault.
     Internal,
+    /// 502: another server that is needed for this gave no answer of any use.
+    BadGateway,
     /// 503: not now; try again later.
     Unavailable,
+    /// 504: another server that is needed for this did not answer in time.
+    GatewayTimeout,
     /// 507: no room left to write.
     StorageFull,
 }
@@ -165,6 +169,14 @@ codes! {
     MessageNotFound = NotFound, "message_not_found", "This message is not here.";
     /// This person is not in the room.
     MemberNotFound = NotFound, "member_not_found", "This person is not in this room.";
+    /// No such story for the caller, or its time is over.
+    StoryNotFound = NotFound, "story_not_found", "This story is not here any more.";
+    /// No such highlight for the caller.
+    HighlightNotFound = NotFound, "highlight_not_found", "This highlight is not here.";
+    /// No such list of the caller's.
+    ListNotFound = NotFound, "list_not_found", "This list is not here.";
+    /// No such muted word or hashtag of the caller's.
+    MutedTermNotFound = NotFound, "muted_term_not_found", "This word is not muted.";
     /// No such session of the caller's.
     SessionNotFound = NotFound, "session_not_found", "This session is not here.";
     /// No consumer of that name.
@@ -177,10 +189,18 @@ codes! {
     RoomExists = Conflict, "room_exists", "There is a room of that name already.";
     /// A room has an owner, as long as there is anybody in it.
     LastOwner = Conflict, "last_owner", "A room needs an owner: make somebody else one first.";
+    /// The caller shows as many stories as one may at once.
+    TooManyStories = Conflict, "too_many_stories", "You show as many stories as you can at once.";
+    /// The caller has as many highlights as one may.
+    TooManyHighlights = Conflict, "too_many_highlights", "You have as many highlights as you can.";
+    /// As many people are in a circle as may be.
+    TooManyInCircle = Conflict, "too_many_in_circle", "At most 1,000 people can be chosen.";
     /// A group is as large as it may be.
     TooManyMembers = Conflict, "too_many_members", "A group has at most 50 people.";
     /// Too many invitations to this room wait for an answer.
     TooManyInvitations = Conflict, "too_many_invitations", "Too many people are invited to this room already.";
+    /// As many of the caller's requests wait to be accepted as may.
+    TooManyRequestsPending = Conflict, "too_many_requests_pending", "Too many people have not answered you yet.";
     /// As many messages of this room are pinned as may be.
     TooManyPins = Conflict, "too_many_pins", "Too many messages are pinned here.";
     /// The caller has left as many reactions on this message as one may.
@@ -191,8 +211,16 @@ codes! {
     TooManyBlocks = Conflict, "too_many_blocks", "You block as many people as you can. Please unblock some first.";
     /// The caller mutes as many people as one may.
     TooManyMutes = Conflict, "too_many_mutes", "You mute as many people as you can. Please unmute some first.";
-    /// The caller is in as many rooms as one connection may be.
-    TooManyRooms = Conflict, "too_many_rooms", "You are in too many rooms at once.";
+    /// The caller mutes as many words and hashtags as one may.
+    TooManyMutedTerms = Conflict, "too_many_muted_terms", "You mute as many words as you can. Please unmute some first.";
+    /// The caller follows as many hashtags as one may.
+    TooManyFollowedTags = Conflict, "too_many_followed_tags", "You follow as many hashtags as you can. Please unfollow some first.";
+    /// The caller has as many lists as one may.
+    TooManyLists = Conflict, "too_many_lists", "You have as many lists as you can.";
+    /// A list is as long as it may be.
+    TooManyListMembers = Conflict, "too_many_list_members", "A list has at most 500 people.";
+    /// The caller, or their connection, is in as many rooms as may be, or has made as many.
+    TooManyRooms = Conflict, "too_many_rooms", "You are in too many rooms, or have made too many.";
     /// The caller watches as many people as one connection may.
     TooManyWatched = Conflict, "too_many_watched", "These are too many people to watch at once.";
     /// The client does not read what it is sent; it was disconnected, and finds what it missed when it comes back.
@@ -255,6 +283,18 @@ codes! {
     RateLimited = RateLimited, "rate_limited", "That was a bit too fast. Please try again in a moment.";
     /// The room lets each member write only now and then; `Retry-After` says how many seconds to wait.
     SlowMode = RateLimited, "slow_mode", "This room is in slow mode. Please wait a moment.";
+    /// Writing help declined: its provider does not write about this, or does not look at this picture.
+    AssistBlocked = Unprocessable, "assist_blocked", "The writing help does not want to write about this.";
+    /// Nobody has set up writing help, or not this part of it; `assist` of `/api/v1/instance` tells beforehand.
+    AssistDisabled = Unavailable, "assist_disabled", "There is no writing help on this server.";
+    /// What this server may spend on writing help in a month is spent.
+    AssistBudgetSpent = Unavailable, "assist_budget_spent", "The writing help of this server is used up for this month.";
+    /// The provider of writing help cannot be reached, is overloaded, or does not let this server ask; `Retry-After` says when to try again.
+    AssistUnavailable = Unavailable, "assist_unavailable", "The writing help does not work just now. Please try again in a moment.";
+    /// The provider of writing help gave no answer that can be used.
+    AssistBadAnswer = BadGateway, "assist_bad_answer", "The writing help gave no answer that can be used.";
+    /// The provider of writing help did not answer in time.
+    AssistTimedOut = GatewayTimeout, "assist_timed_out", "The writing help took too long.";
     /// A fault of the server; the log has the details under the request id.
     Internal = Internal, "internal", "Something went wrong on our side.";
     /// More work is queued than the server can finish in time.

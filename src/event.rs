@@ -7,7 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::id::{CommentId, FollowId, MediaId, PostId, ReactionId, RoomId, SessionId, UserId};
+use crate::id::{
+    CommentId, FollowId, MediaId, MessageId, PostId, ReactionId, RoomId, SessionId, UserId,
+};
 
 /// A stream of the event log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -263,9 +265,29 @@ pub enum Event {
         /// `left`, `removed`, `banned`.
         reason: String,
     },
+    /// Nobody may look at a room any more: it is closed. A signal alone, as well.
+    #[serde(rename = "room.closed", rename_all = "camelCase")]
+    RoomClosed { room_id: RoomId },
     /// How many messages or requests wait for somebody may have changed, and nothing else tells them. A signal alone, as well.
     #[serde(rename = "chat.counts_changed", rename_all = "camelCase")]
     ChatCountsChanged { user_id: UserId },
+    /// A message was written, edited or removed. A signal alone: its row has the number of its latest touch.
+    #[serde(rename = "message.touched", rename_all = "camelCase")]
+    MessageTouched {
+        message_id: MessageId,
+        /// Counts up over all messages.
+        touched: u64,
+        is_new: bool,
+    },
+    /// Messages of a room are gone, because they were older than it keeps them.
+    #[serde(rename = "messages.expired", rename_all = "camelCase")]
+    MessagesExpired {
+        room_id: RoomId,
+        message_ids: Vec<MessageId>,
+    },
+    /// Somebody follows other hashtags. A signal alone, as well.
+    #[serde(rename = "tags.followed_changed", rename_all = "camelCase")]
+    FollowedTagsChanged { user_id: UserId },
     /// Somebody's password was replaced.
     #[serde(rename = "password.changed", rename_all = "camelCase")]
     PasswordChanged { user_id: UserId },
@@ -318,7 +340,11 @@ impl Event {
             | Self::Live(_)
             | Self::PresenceHidden { .. }
             | Self::RoomLeft { .. }
+            | Self::RoomClosed { .. }
             | Self::ChatCountsChanged { .. }
+            | Self::MessageTouched { .. }
+            | Self::MessagesExpired { .. }
+            | Self::FollowedTagsChanged { .. }
             | Self::PasswordChanged { .. }
             | Self::EmailVerified { .. }
             | Self::NotificationsMarked { .. }
@@ -355,12 +381,16 @@ impl Event {
             | Self::SessionsEnded { user_id, .. }
             | Self::PresenceHidden { user_id }
             | Self::ChatCountsChanged { user_id }
+            | Self::FollowedTagsChanged { user_id }
             | Self::PasswordChanged { user_id }
             | Self::EmailVerified { user_id }
             | Self::NotificationsMarked { user_id, .. }
             | Self::NotificationsAllMarked { user_id, .. } => user_id.get(),
             Self::MediaChanged { media_id } => media_id.get(),
-            Self::RoomLeft { room_id, .. } => room_id.get(),
+            Self::MessageTouched { message_id, .. } => message_id.get(),
+            Self::RoomLeft { room_id, .. }
+            | Self::RoomClosed { room_id }
+            | Self::MessagesExpired { room_id, .. } => room_id.get(),
             Self::Live(live) => match &live.audience {
                 Audience::Room(room_id) | Audience::PeopleOutside { room_id, .. } => room_id.get(),
                 Audience::Person(user_id) => user_id.get(),

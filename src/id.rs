@@ -128,6 +128,19 @@ ids! {
     RoomId;
     /// A chat message.
     MessageId;
+    /// A word or hashtag that somebody mutes.
+    MutedTermId;
+    /// A list of people.
+    ListId;
+    /// What somebody shows for a day.
+    StoryId;
+    /// Stories that are kept on a profile.
+    HighlightId;
+}
+
+/// The smallest id that can be given at a time.
+pub fn first_at(time: Timestamp) -> i64 {
+    (time.as_millis() - EPOCH_MS).max(0) << (NODE_BITS + SEQUENCE_BITS)
 }
 
 /// Makes ids that grow, even when the clock steps back; over a restart, see [`skip_past`](Self::skip_past).

@@ -22,8 +22,8 @@
 //! |---|---|
 //! | 12, 11 | [`cli`]; [`app`], which starts all parts in order and stops them in reverse |
 //! | 10, 9 | [`api`], the routes, and [`realtime`], the sockets; [`gateway`], what every request passes |
-//! | 8, 7 | [`consume`], which runs the consumers of the event log; [`live`], what people are told while they are there; [`notifications`] |
-//! | 6, 5 | [`auth`], [`posts`], [`chat`]; [`users`] |
+//! | 8, 7 | [`consume`], which runs the consumers of the event log; [`live`], what people are told while they are there; [`feed`], what they read at home, [`discovery`], how they are found, [`search`], and [`notifications`] |
+//! | 6, 5 | [`auth`], [`posts`], [`stories`], [`chat`], [`assist`], writing help; [`users`] |
 //! | 4 | [`eventlog`]; [`media`], pictures from the upload to what is served |
 //! | 3 | [`store`]; [`actor`], who asks; [`blobs`], files by their hash; [`mail`], [`pubsub`], [`telemetry`] |
 //! | 2 | [`config`], [`event`], [`links`], [`page`], [`tasks`], [`datadir`], [`disk`] |
@@ -31,13 +31,15 @@
 //!
 //! # What always holds
 //!
-//! * **SQLite is the truth.** What sled holds is derived from it and can be deleted.
+//! * **SQLite is the truth.** What sled and the search index hold is derived from it and can be deleted.
 //! * **Every write is a [`store::Command`]**: a plain value with ids, times, hashes already in it. Applying it reads the
 //!   database and nothing else, so any node that applies the same commands has the same database, to the byte.
 //! * **What must hold is checked where the command is applied**, where it cannot race. A check before that only spares
 //!   work or gives a nicer message.
 //! * **An acknowledged write is on the disk.** A success is answered after the fsync; every other outcome has an error
 //!   with a documented [`error::Code`], and nothing of it is left behind.
+//! * **A row in memory is the row in the database.** Readers find posts and people in memory (`store::cache`); SQLite itself
+//!   says which rows a commit touched, so no command can forget to.
 //! * **Events part from data never**: `WriteTx::emit` puts an event into the outbox, in the command's own savepoint.
 //! * **The async threads never block.** SQLite, sled, password hashes and files have threads of their own, each behind a
 //!   bounded queue that says no when it is full.
@@ -65,6 +67,15 @@
 //! in the order of the commits, to `realtime::hub`, which shows it to every connection that looks at the room and has not
 //! seen that number. Who comes back says what number it saw last, and reads the rest from the database.
 //!
+//! # A word, from a post to who finds it
+//!
+//! The search's consumer takes `post.created` from the log, reads the row as it is by then, and writes its words and ids to
+//! the index (`search::keeper`), which is committed a moment later. Who asks is first told apart (`search::sight`: whom they
+//! follow, who is blocked, which rooms they are in), and each document that has the words is asked, while it is found,
+//! whether they may see it: so a count says no more than a page. What is shown is read from the rows by [`posts`] and
+//! [`chat`], which say once more who may see it. Changes that are committed and not yet indexed are noted as stale
+//! (`search::stale`) by the writer itself, and left out meanwhile.
+//!
 //! # A block, from the one who blocks to all that is hidden
 //!
 //! [`users::BlockUser`] ends the follows between the two, writes the row, and emits `user.blocked`. From that commit on the
@@ -87,6 +98,7 @@
 pub mod actor;
 pub mod api;
 pub mod app;
+pub mod assist;
 pub mod auth;
 pub mod blobs;
 pub mod chat;
@@ -95,10 +107,12 @@ pub mod clock;
 pub mod config;
 pub mod consume;
 pub mod datadir;
+pub mod discovery;
 pub mod disk;
 pub mod error;
 pub mod event;
 pub mod eventlog;
+pub mod feed;
 pub mod gateway;
 pub mod id;
 pub mod links;
@@ -112,7 +126,9 @@ pub mod posts;
 pub mod pubsub;
 pub mod random;
 pub mod realtime;
+pub mod search;
 pub mod store;
+pub mod stories;
 pub mod tasks;
 pub mod telemetry;
 pub mod text;

@@ -19,6 +19,11 @@ use crate::clock::Timestamp;
 /// Begin the stored form of an address that needs a signature. No address that a person may give begins like that.
 const SIGNED: &str = "signed:";
 const SIGNED_WITHIN: &str = "signed-within:";
+const BRIEFLY: &str = "signed-briefly:";
+const BRIEFLY_WITHIN: &str = "signed-briefly-within:";
+
+/// How long a brief signature is good at least, in seconds, and up to twice as long.
+const BRIEF_S: i64 = 300;
 
 /// Stands in a path for its signature, where relative addresses are to inherit it.
 const KEY: &str = "{key}";
@@ -63,6 +68,9 @@ enum Place {
     Query,
     /// Where [`KEY`] stands.
     Path,
+    /// Like those, for some minutes alone.
+    BriefQuery,
+    BriefPath,
 }
 
 impl Links {
@@ -74,6 +82,11 @@ impl Links {
     /// Does `work`, in which addresses are written for this client.
     pub fn within<T>(self, work: impl FnOnce() -> T) -> T {
         LINKS.sync_scope(self, work)
+    }
+
+    /// Those of the scope, for work that goes on elsewhere [`within`](Self::within) it; none outside of one.
+    pub fn current() -> Option<Self> {
+        LINKS.try_with(Clone::clone).ok()
     }
 
     /// What stands before a path for the client whose scope this is.
@@ -90,15 +103,27 @@ impl Links {
         };
         match link.signature {
             Place::Nowhere => format!("{base}{}", link.path),
-            Place::Query => {
-                let query = self.signer.sign(&link.path, self.now);
+            Place::Query | Place::BriefQuery => {
+                let query = self.signer.sign(&link.path, self.expires(link));
                 format!("{base}{}?{query}", link.path)
             }
-            Place::Path => {
-                let key = self.signer.key(&link.path, self.now);
+            Place::Path | Place::BriefPath => {
+                let key = self.signer.key(&link.path, self.expires(link));
                 format!("{base}{}", link.path.replace(KEY, &key))
             }
         }
+    }
+}
+
+impl Links {
+    fn expires(&self, link: &Link) -> i64 {
+        let good_for_s = match link.signature {
+            Place::BriefQuery | Place::BriefPath => BRIEF_S.min(self.signer.good_for_s),
+            Place::Nowhere | Place::Query | Place::Path => self.signer.good_for_s,
+        };
+        // The same all through one period, so that what holds it is the same too, and caches find it again.
+        let period = self.now.as_secs().div_euclid(good_for_s);
+        period.saturating_add(2).saturating_mul(good_for_s)
     }
 }
 
@@ -114,10 +139,8 @@ impl Signer {
         }
     }
 
-    /// The query that opens what lies under `path`: `expires=...&signature=...`. The same all through one period, so
-    /// that what holds it is the same too, and caches find it again.
-    fn sign(&self, path: &str, now: Timestamp) -> String {
-        let expires = self.expires(now);
+    /// The query that opens what lies under `path`: `expires=...&signature=...`.
+    fn sign(&self, path: &str, expires: i64) -> String {
         format!(
             "expires={expires}&signature={}",
             self.signature(path, expires)
@@ -125,14 +148,8 @@ impl Signer {
     }
 
     /// The same as a part of a path: `expires-signature`.
-    fn key(&self, path: &str, now: Timestamp) -> String {
-        let expires = self.expires(now);
+    fn key(&self, path: &str, expires: i64) -> String {
         format!("{expires}-{}", self.signature(path, expires))
-    }
-
-    fn expires(&self, now: Timestamp) -> i64 {
-        let period = now.as_secs().div_euclid(self.good_for_s);
-        period.saturating_add(2).saturating_mul(self.good_for_s)
     }
 
     /// Whether a signature opens `path` now.
@@ -194,6 +211,27 @@ impl Link {
             signature: Place::Query,
         }
     }
+
+    /// Has the signature, if there is one, be good for some minutes alone.
+    pub fn sign_briefly(&mut self) {
+        self.signature = match self.signature {
+            Place::Query => Place::BriefQuery,
+            Place::Path => Place::BriefPath,
+            other => other,
+        };
+    }
+
+    /// What it takes in memory, in bytes, beside the size of its type.
+    pub fn heap_bytes(&self) -> usize {
+        self.path.capacity()
+    }
+
+    /// The address as the client sees it whose scope this is; outside of one, the path alone.
+    pub fn written(&self) -> String {
+        LINKS
+            .try_with(|links| links.write(self))
+            .unwrap_or_else(|_outside| self.path.clone())
+    }
 }
 
 impl Serialize for Link {
@@ -205,6 +243,8 @@ impl Serialize for Link {
             Place::Nowhere => return serializer.serialize_str(&self.path),
             Place::Query => SIGNED,
             Place::Path => SIGNED_WITHIN,
+            Place::BriefQuery => BRIEFLY,
+            Place::BriefPath => BRIEFLY_WITHIN,
         };
         serializer.collect_str(&format_args!("{kept}{}", self.path))
     }
@@ -213,13 +253,18 @@ impl Serialize for Link {
 impl<'de> Deserialize<'de> for Link {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if let Some(path) = text.strip_prefix(SIGNED) {
-            return Ok(Self::signed(path));
+        for (prefix, signature) in [
+            (SIGNED, Place::Query),
+            (SIGNED_WITHIN, Place::Path),
+            (BRIEFLY, Place::BriefQuery),
+            (BRIEFLY_WITHIN, Place::BriefPath),
+        ] {
+            if let Some(path) = text.strip_prefix(prefix) {
+                let path = path.to_owned();
+                return Ok(Self { path, signature });
+            }
         }
-        Ok(match text.strip_prefix(SIGNED_WITHIN) {
-            Some(path) => Self::signed_within(path),
-            None => Self::public(text),
-        })
+        Ok(Self::public(text))
     }
 }
 
@@ -264,7 +309,11 @@ mod tests {
         // What people give is never signed, whatever it looks like.
         let tricks = ["/media/3/{key}", "/media/3?sign"].map(Link::public);
         let within = Link::signed_within("/media/4/hls/{key}/a");
-        for link in [&open, &closed, &elsewhere, &within, &tricks[0], &tricks[1]] {
+        let mut brief = [closed.clone(), within.clone()];
+        brief.iter_mut().for_each(Link::sign_briefly);
+        for link in [
+            &open, &closed, &elsewhere, &within, &tricks[0], &tricks[1], &brief[0], &brief[1],
+        ] {
             let kept: Link = serde_json::from_str(&json(link)).unwrap();
             assert_eq!(&kept, link);
         }
@@ -284,8 +333,10 @@ mod tests {
 
     #[test]
     fn a_signature_opens_one_file_in_all_its_forms_for_a_while() {
-        let Links { signer, now, .. } = links();
-        let query = signer.sign("/media/2", now);
+        let links = links();
+        let (signer, now) = (&links.signer, links.now);
+        let mut link = Link::signed("/media/2");
+        let query = signer.sign("/media/2", links.expires(&link));
         let (expires, signature) = query
             .strip_prefix("expires=")
             .and_then(|rest| rest.split_once("&signature="))
@@ -298,7 +349,14 @@ mod tests {
         assert!(!signer.allows("/media/2", expires + 1, signature, now));
         assert!(!signer.allows("/media/20", expires, signature, now));
         assert!(!signer.allows("/media/2", expires, "", now));
-        assert_eq!(query, signer.sign("/media/2", at(1)));
+        let next = Links {
+            now: at(1),
+            ..links.clone()
+        };
+        assert_eq!(expires, next.expires(&link));
+        link.sign_briefly();
+        let left = links.expires(&link) - now.as_secs();
+        assert!((300..=600).contains(&left), "{left}");
         let other = Signer::new(&[8; 32], Duration::from_hours(1));
         assert!(!other.allows("/media/2", expires, signature, now));
     }

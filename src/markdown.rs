@@ -205,15 +205,20 @@ fn is_safe(address: &str) -> bool {
 
 /// The first address of a text: what is before it, it, and what is after it.
 fn find_address(text: &str) -> Option<(&str, &str, &str)> {
-    let (at, _) = text.match_indices("http").find(|(at, _)| {
-        let (before, from) = text.split_at(*at);
-        let stands_alone = !before
-            .chars()
-            .next_back()
-            .is_some_and(char::is_alphanumeric);
-        stands_alone && (from.starts_with("http://") || from.starts_with("https://"))
-    })?;
+    let mut places = text.match_indices("http");
+    places.find_map(|(at, _)| address_at(text, at))
+}
+
+/// The address that begins there, if one does.
+fn address_at(text: &str, at: usize) -> Option<(&str, &str, &str)> {
     let (before, from) = text.split_at(at);
+    let continues_a_word = before
+        .chars()
+        .next_back()
+        .is_some_and(char::is_alphanumeric);
+    if continues_a_word || !(from.starts_with("http://") || from.starts_with("https://")) {
+        return None;
+    }
     let end = from.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"'));
     let run = end.map_or(from, |end| from.split_at(end).0);
     let mut address = run.trim_end_matches(['.', ',', ':', ';', '!', '?', '\'', '*', '_', '~']);
@@ -291,6 +296,10 @@ mod tests {
                 "<p>See {}.</p>",
                 link("https://b.org/a_b_c", "https://b.org/a_b_c")
             )
+        );
+        assert_eq!(
+            html("http:// or http://b.org"),
+            format!("<p>http:// or {}</p>", link("http://b.org", "http://b.org"))
         );
         assert_eq!(
             html("(http://b.org)"),

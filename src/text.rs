@@ -242,6 +242,17 @@ pub fn body(field: &'static str, raw: &str, min: usize, max: usize) -> Result<St
     Ok(text)
 }
 
+/// What another program wrote, as text that may be shown and put into a post: without control characters but line breaks
+/// and tabs, without what hides or reorders the text around it, trimmed, and cut after `max` characters.
+pub fn cleaned(raw: &str, max: usize) -> String {
+    let shown = |c: &char| {
+        matches!(c, '\n' | '\t') || is_joiner(*c) || (!c.is_control() && !is_deceptive(*c))
+    };
+    let text: String = raw.chars().filter(shown).collect();
+    let cut: String = text.trim().chars().take(max).collect();
+    cut.trim_end().to_owned()
+}
+
 /// A hashtag given beside a text, with or without `#`, in the form in which tags are compared.
 pub fn hashtag(field: &'static str, raw: &str) -> Result<String, FieldError> {
     let limits = Limits {
@@ -305,6 +316,31 @@ pub fn mentions(text: &str) -> Vec<String> {
         }
     }
     names
+}
+
+/// Whether a letter is of a script that puts no spaces between words (Chinese, Japanese, Thai, ...), or of Korean, which
+/// glues particles to them: where a word ends there, no character tells.
+pub fn is_unspaced(c: char) -> bool {
+    if c < '\u{0E00}' {
+        return false;
+    }
+    // Marks between words, digits, the sign of a currency.
+    let is_letter = !matches!(
+        c,
+        '\u{30FB}' | '\u{30A0}' | '\u{0E3F}' | '\u{0E4F}'..='\u{0E5B}' | '\u{0ED0}'..='\u{0ED9}'
+            | '\u{1040}'..='\u{104F}' | '\u{17D4}'..='\u{17DB}' | '\u{17E0}'..='\u{17F9}' | '\u{FF65}'
+    );
+    let is_of_script = matches!(
+        c,
+        // Thai and Lao, Burmese, Khmer
+        '\u{0E00}'..='\u{0EFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{17FF}'
+        // Korean
+        | '\u{1100}'..='\u{11FF}' | '\u{3130}'..='\u{318F}' | '\u{AC00}'..='\u{D7FF}'
+        // Japanese and Chinese
+        | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{30FF}' | '\u{31F0}'..='\u{31FF}' | '\u{3400}'..='\u{4DBF}'
+        | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{FF66}'..='\u{FF9F}' | '\u{20000}'..='\u{3FFFF}'
+    );
+    is_of_script && is_letter
 }
 
 /// The runs of `part` characters that follow a `sigil` which does not itself follow a word: `a@b.org` mentions nobody.
@@ -440,6 +476,24 @@ mod tests {
             mentions("Hi @Ada. mail a@b.org, @bob-2! @ada @x"),
             ["ada", "bob-2"]
         );
+    }
+
+    #[test]
+    fn what_a_program_wrote_is_cleaned() {
+        for (raw, text) in [
+            (" Hello,\r\nworld\t! ", "Hello,\nworld\t!"),
+            ("a\0b\u{1b}[31mc\u{7f}\u{9b}", "ab[31mc"),
+            ("a\u{202E}b\u{200B}c", "abc"),
+            ("👨‍👩‍👧", "👨‍👩‍👧"),
+            ("\u{2800}\u{FEFF}", ""),
+            ("ab cd", "ab"),
+        ] {
+            assert_eq!(
+                cleaned(raw, if raw == "ab cd" { 3 } else { 100 }),
+                text,
+                "{raw:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The rules about the source itself that no compiler holds: which module may use which, where the clock is read, which
 //! files are named. A failure lists every place, as `file:line: what`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +16,16 @@ const FLOORS: &[(u8, &[&str])] = &[
     (8, &["consume", "live"]),
     (
         7,
-        &["feed", "notifications", "search", "calls", "moderation"],
+        &[
+            "feed",
+            "discovery",
+            "notifications",
+            "search",
+            "calls",
+            "moderation",
+        ],
     ),
-    (6, &["auth", "posts", "stories", "chat"]),
+    (6, &["auth", "posts", "stories", "chat", "assist"]),
     (5, &["users"]),
     (4, &["eventlog", "media", "bridge"]),
     (
@@ -34,13 +42,14 @@ const FLOORS: &[(u8, &[&str])] = &[
 ];
 
 /// The only uses among neighbours: floor 1 is one small vocabulary, an actor carries the store's idempotency key, messages
-/// point to posts, and the list keeps this from becoming a knot.
+/// point to posts and stories, and the list keeps this from becoming a knot.
 const NEIGHBOURS: &[(&str, &str)] = &[
     ("id", "clock"),
     ("text", "error"),
     ("random", "error"),
     ("actor", "store"),
     ("chat", "posts"),
+    ("chat", "stories"),
 ];
 
 /// More lines than this in one file of `src/` are two subjects.
@@ -102,6 +111,72 @@ fn only_the_clock_reads_the_wall_clock() {
                     "{}:{number}: {clock}; take the time from `Clock`",
                     file.path
                 ));
+            }
+        }
+    }
+    report(&faults);
+}
+
+/// Of two types with one name, the document at `/openapi.json` would describe one.
+#[test]
+fn each_schema_has_a_name_of_its_own() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in sources("src") {
+        let (mut is_schema, mut name) = (false, None);
+        for (number, line) in numbered(&file.text) {
+            let line = line.trim();
+            let is_comment = line.starts_with("//");
+            is_schema |= !is_comment && line.contains("ToSchema");
+            if let Some(given) = line.strip_prefix("#[schema(as = ") {
+                name = Some(given.trim_end_matches(")]").to_owned());
+            }
+            let declared = ["struct ", "enum "]
+                .iter()
+                .find_map(|kind| line.trim_start_matches("pub ").strip_prefix(kind));
+            if let Some(declared) = declared {
+                let end = declared.find(|c: char| !c.is_alphanumeric());
+                let declared = end.map_or(declared, |end| declared.split_at(end).0);
+                let name = name.take().unwrap_or_else(|| declared.to_owned());
+                if std::mem::take(&mut is_schema) {
+                    let place = format!("{}:{number}", file.path);
+                    places.entry(name).or_default().push(place);
+                }
+            } else if line.starts_with("impl") || line.starts_with("use ") {
+                is_schema = false;
+            }
+        }
+    }
+    assert!(places.len() > 50, "{} schemas were found", places.len());
+    let doubles = places.into_iter().filter(|(_, places)| places.len() > 1);
+    let faults = doubles
+        .map(|(name, places)| format!("{}: the name of another schema: {name}", places.join(", ")));
+    report(&faults.collect::<Vec<_>>());
+}
+
+/// SQLite names no row that a `REPLACE` takes away, nor those of a `DELETE` without `WHERE`: copies in memory would stay.
+#[test]
+fn rows_that_are_kept_in_memory_go_one_by_one() {
+    let sources = sources("src");
+    let mut tables = Vec::new();
+    for file in &sources {
+        let named = file.text.split("const TABLE: &'static str = \"").skip(1);
+        tables.extend(named.filter_map(|rest| rest.split('"').next()));
+    }
+    assert!(tables.contains(&"posts") && tables.contains(&"users"));
+    let mut faults = Vec::new();
+    for file in &sources {
+        let text = file.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for table in &tables {
+            if text.contains(&format!("REPLACE INTO {table} ")) {
+                faults.push(format!("{}:1: REPLACE INTO {table}", file.path));
+            }
+            for rest in text.split(&format!("DELETE FROM {table}")).skip(1) {
+                if !rest.starts_with(" WHERE") && !rest.starts_with('_') {
+                    faults.push(format!(
+                        "{}:1: DELETE FROM {table} without WHERE",
+                        file.path
+                    ));
+                }
             }
         }
     }

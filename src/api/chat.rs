@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 use super::SharedDomains;
 use super::paging::{from_one, from_zero};
 use crate::chat::{Chat, History, Message, MessageDraft, RoomKey, Span};
+use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::gateway::{Body, Caller, ErrorBody, Path, Query};
 use crate::id::{MediaId, MessageId, PostId, UserId};
@@ -69,6 +70,8 @@ pub(super) struct HistoryQuery {
     /// Those around this message, by its id.
     #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,18}$")]
     around: Option<String>,
+    /// Only those sent before this time (contract, section 13).
+    before: Option<Timestamp>,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -113,12 +116,16 @@ impl HistoryQuery {
     pub(super) fn span(&self) -> Result<Span> {
         let bad = || Error::new(Code::InvalidQuery);
         let number = |text: &str| text.parse::<u64>().map_err(|_no_number| bad());
-        match (&self.cursor, &self.after, &self.around) {
-            (None, None, None) => Ok(Span::Latest),
-            (Some(before), None, None) => Ok(Span::Before(number(before)?)),
-            (None, Some(after), None) => Ok(Span::After(number(after)?)),
-            (None, None, Some(id)) => Ok(Span::Around(id.parse().map_err(|_no_id| bad())?)),
-            _ => Err(bad().with_message("Only one of cursor, after and around can be meant.")),
+        match (&self.cursor, &self.after, &self.around, self.before) {
+            (None, None, None, None) => Ok(Span::Latest),
+            (Some(before), None, None, None) => Ok(Span::Before(number(before)?)),
+            (None, Some(after), None, None) => Ok(Span::After(number(after)?)),
+            (None, None, Some(id), None) => Ok(Span::Around(id.parse().map_err(|_no_id| bad())?)),
+            (None, None, None, Some(time)) => Ok(Span::Until(time)),
+            _ => {
+                let message = "Only one of cursor, after, around and before can be meant.";
+                Err(bad().with_message(message))
+            }
         }
     }
 
@@ -285,7 +292,9 @@ async fn find_chatable(chat: &Chat, caller: &Caller) -> Result<Json<ChatableRepl
     }))
 }
 
-/// Whom one may write to
+/// Those whom one follows and who follow one
+///
+/// As the original has it; others may let one write to them as well.
 #[utoipa::path(
     get, path = "/api/v1/chat/chatable-users", tag = "chat", security(("token" = [])),
     responses((status = 200, description = "Up to 100 ids.", body = ChatableReply))
@@ -294,7 +303,7 @@ async fn chatable(State(chat): State<Chat>, caller: Caller) -> Result<Json<Chata
     find_chatable(&chat, &caller).await
 }
 
-/// Whom one may write to, under another name of the original's
+/// The same, under another name of the original's
 #[utoipa::path(
     get, path = "/api/v1/chat/chatable-users/{userId}", tag = "chat", security(("token" = [])),
     params(("userId" = UserId, Path, description = "Oneself.")),

@@ -251,7 +251,7 @@ async fn media(
     let before = match query.span()? {
         Span::Latest => None,
         Span::Before(number) => Some(number),
-        Span::After(_) | Span::Around(_) => {
+        Span::Until(_) | Span::After(_) | Span::Around(_) => {
             let message = "This list is read with cursor alone.";
             return Err(Error::new(Code::InvalidQuery).with_message(message));
         }
@@ -274,7 +274,7 @@ struct UpToBody {
     params(("roomId" = String, Path)), request_body = UpToBody,
     responses(
         (status = 200, description = "Done.", body = Done),
-        (status = 403, description = "`forbidden`: other people's, or a room.", body = ErrorBody),
+        (status = 403, description = "`forbidden`: other people's.", body = ErrorBody),
     )
 )]
 async fn mark_read(
@@ -294,7 +294,7 @@ async fn mark_read(
     params(("roomId" = String, Path)), request_body = UpToBody,
     responses(
         (status = 200, description = "Done.", body = Done),
-        (status = 403, description = "`forbidden`: other people's, or a room.", body = ErrorBody),
+        (status = 403, description = "`forbidden`: other people's.", body = ErrorBody),
     )
 )]
 async fn mark_delivered(

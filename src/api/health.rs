@@ -26,6 +26,8 @@ pub type Probe = Arc<dyn Fn() -> Result<Value, Value> + Send + Sync>;
 pub struct Health {
     /// The parts by name, in the order of the report.
     pub probes: Arc<Vec<(&'static str, Probe)>>,
+    /// Says how much it keeps in memory.
+    pub store: Store,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Opens the metrics to other machines.
@@ -91,6 +93,7 @@ async fn ready(State(health): State<Health>) -> Response {
 }
 
 async fn metrics(State(health): State<Health>) -> Response {
+    health.store.measure();
     (
         [(
             header::CONTENT_TYPE,

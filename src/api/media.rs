@@ -442,7 +442,7 @@ async fn drawn_avatar(
         etag: format!("\"{}\"", hash.get(..22).unwrap_or_default()),
         source: Source::Memory(bytes),
         media_type,
-        cache_control: "public, max-age=86400",
+        cache_control: "public, max-age=86400".into(),
     };
     let mut response = ranges::respond(&method, &headers, &body);
     if form.is_none() {
@@ -542,10 +542,10 @@ fn send(method: &Method, headers: &HeaderMap, served: Served) -> Response {
         media_type: served.media_type,
         etag: served.etag,
         cache_control: match (served.is_public, served.is_fixed) {
-            (true, true) => "public, max-age=31536000, immutable",
+            (true, true) => "public, max-age=31536000, immutable".into(),
             // Its focus may be moved.
-            (true, false) => "public, max-age=3600",
-            (false, _) => "private, max-age=3600",
+            (true, false) => "public, max-age=3600".into(),
+            (false, _) => format!("private, max-age={}", served.fresh_for.as_secs()).into(),
         },
     };
     let mut response = ranges::respond(method, headers, &body);

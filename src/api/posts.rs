@@ -14,6 +14,7 @@ use super::paging::{Numbering, PageQuery};
 use super::{Done, SharedDomains};
 use crate::auth::Claims;
 use crate::error::{Code, Error, Result};
+use crate::feed::Feed;
 use crate::gateway::{Body, BodyLimits, Caller, ErrorBody, OneOrMany, Path, Query};
 use crate::id::{MediaId, PostId, UserId};
 use crate::media::{MAX_PER_POST, Media, Upload};
@@ -180,17 +181,21 @@ struct PostsReply {
 }
 
 /// All public posts, and one's own
+///
+/// Without those of people, words and hashtags that one mutes; so a page can have fewer posts than wanted.
 #[utoipa::path(
     get, path = "/api/v1/posts", tag = "posts", security(("token" = [])), params(PageQuery),
     responses((status = 200, description = "One page of them.", body = PostsReply))
 )]
 async fn timeline(
     State(posts): State<Posts>,
+    State(feed): State<Feed>,
     caller: Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<PostsReply>> {
-    let slice = posts.timeline(caller.id(), query.parse()?).await?;
+    let mut slice = posts.timeline(caller.id(), query.parse()?).await?;
     let next_cursor = slice.next_cursor();
+    feed.drop_muted(caller.id(), &mut slice.items).await?;
     Ok(Json(PostsReply {
         success: true,
         message: "The newest posts.",
@@ -372,10 +377,12 @@ async fn batch(
 )]
 async fn get(
     State(posts): State<Posts>,
+    State(feed): State<Feed>,
     caller: Caller,
     Path(id): Path<PostId>,
 ) -> Result<Json<PostReply>> {
     let post = posts.get(caller.id(), id).await?;
+    feed.note_visit(caller.id(), post.author_id).await;
     Ok(Json(PostReply {
         success: true,
         data: post.clone(),

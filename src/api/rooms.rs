@@ -23,7 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
     OpenApiRouter::new()
         .routes(routes!(mine, create))
         .routes(routes!(directory))
-        .routes(routes!(get, update))
+        .routes(routes!(get, update, close))
         .routes(routes!(join))
         .routes(routes!(members, take_in))
         .routes(routes!(set_role, remove))
@@ -253,6 +253,27 @@ async fn update(
     Ok(RoomReply::of(
         chat.update_room(&caller.actor, key, change).await?,
     ))
+}
+
+/// Close a room
+///
+/// For all, with everything that was said in it. By its owners; its name is free then.
+#[utoipa::path(
+    delete, path = "/api/v1/chat/rooms/{roomId}", tag = "chat", security(("token" = [])),
+    params(("roomId" = String, Path)),
+    responses(
+        (status = 200, description = "It is closed.", body = Done),
+        (status = 403, description = "`forbidden`: somebody else's room, or a conversation.", body = ErrorBody),
+    )
+)]
+async fn close(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Path(room): Path<String>,
+) -> Result<Json<Done>> {
+    let key = RoomKey::parse(&room)?;
+    chat.close_room(&caller.actor, key).await?;
+    Ok(Done::new("The room is closed."))
 }
 
 /// Become a member of a room

@@ -11,10 +11,11 @@ use super::auth::SearchQuery;
 use super::media::{DescriptionFields, one_file, read_form};
 use super::paging::{Numbering, PageQuery};
 use crate::error::{Code, Error, Result};
+use crate::feed::Feed;
 use crate::gateway::{Body, Caller, ErrorBody, Path, Query, is_form, patch};
 use crate::id::UserId;
 use crate::media::Media;
-use crate::page::MAX_LIMIT;
+use crate::page::{MAX_LIMIT, Slice};
 use crate::users::{Counts, Direction, Follow, Person, Profile, ProfileDraft, Slot, Users};
 
 pub(super) fn routes() -> OpenApiRouter<SharedDomains> {
@@ -309,12 +310,22 @@ async fn following_of(
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
-struct PeopleReply {
+pub(super) struct PeopleReply {
     #[schema(example = true)]
     success: bool,
     users: Vec<Person>,
     #[schema(required)]
     next_cursor: Option<String>,
+}
+
+impl PeopleReply {
+    pub(super) fn of(slice: Slice<Person>) -> Json<Self> {
+        Json(Self {
+            success: true,
+            next_cursor: slice.next_cursor(),
+            users: slice.items,
+        })
+    }
 }
 
 /// People with whom one follows each other
@@ -328,11 +339,7 @@ async fn mutuals(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<PeopleReply>> {
     let slice = users.mutuals(caller.id(), query.parse()?).await?;
-    Ok(Json(PeopleReply {
-        success: true,
-        next_cursor: slice.next_cursor(),
-        users: slice.items,
-    }))
+    Ok(PeopleReply::of(slice))
 }
 
 /// People whom one follows and who follow somebody
@@ -350,11 +357,7 @@ async fn known_followers(
     let slice = users
         .known_followers(caller.id(), id, query.parse()?)
         .await?;
-    Ok(Json(PeopleReply {
-        success: true,
-        next_cursor: slice.next_cursor(),
-        users: slice.items,
-    }))
+    Ok(PeopleReply::of(slice))
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -426,12 +429,15 @@ async fn own_profile(State(users): State<Users>, caller: Caller) -> Result<Json<
 )]
 async fn profile(
     State(users): State<Users>,
+    State(feed): State<Feed>,
     caller: Caller,
     Path(id): Path<UserId>,
 ) -> Result<Json<ProfileReply>> {
+    let user = users.profile(caller.id(), id).await?;
+    feed.note_visit(caller.id(), user.id).await;
     Ok(Json(ProfileReply {
         success: true,
-        user: users.profile(caller.id(), id).await?,
+        user,
     }))
 }
 
@@ -443,12 +449,15 @@ async fn profile(
 )]
 async fn profile_by_username(
     State(users): State<Users>,
+    State(feed): State<Feed>,
     caller: Caller,
     Path(username): Path<String>,
 ) -> Result<Json<ProfileReply>> {
+    let user = users.profile_by_username(caller.id(), &username).await?;
+    feed.note_visit(caller.id(), user.id).await;
     Ok(Json(ProfileReply {
         success: true,
-        user: users.profile_by_username(caller.id(), &username).await?,
+        user,
     }))
 }
 

@@ -21,10 +21,12 @@ use crate::id::{RoomId, UserId};
 use crate::store::ReadTx;
 use crate::{text, users};
 
-/// Rooms and conversations that one person may be in.
+/// Rooms that one person may be in. Conversations do not count: nobody chooses who writes to them.
 const MAX_MEMBERSHIPS: u32 = 1_000;
-/// Rooms and groups that one person may make.
+/// Rooms that one person may make, and groups.
 const MAX_MADE: u32 = 500;
+/// Requests of one person that may wait to be accepted.
+const MAX_PENDING: u32 = 100;
 /// What stands in `request` of who has declined a conversation.
 pub(super) const DECLINED: u8 = 2;
 /// Names that would hide what stands at the same addresses.
@@ -250,13 +252,19 @@ pub(super) fn find_place(
     if !is_active(tx, user)? {
         return Err(Error::new(Code::UserNotFound));
     }
-    if let RoomKey::Direct(..) = key {
-        let partner = key.partner(user).ok_or(Code::Forbidden)?;
-        if users::is_blocked_pair(tx, user, partner)? {
-            return Err(Error::new(Code::UserNotFound));
-        }
+    let RoomKey::Direct(..) = key else {
+        return sql::find_place(tx, &key.as_text(), user, now);
+    };
+    let partner = key.partner(user).ok_or(Code::Forbidden)?;
+    if users::is_blocked_pair(tx, user, partner)? {
+        return Err(Error::new(Code::UserNotFound));
     }
-    sql::find_place(tx, &key.as_text(), user, now)
+    let place = sql::find_place(tx, &key.as_text(), user, now)?;
+    // Nobody and somebody who is not there for them are one to them. What was said with somebody gone stays.
+    if place.is_none() {
+        users::living(tx, partner)?;
+    }
+    Ok(place)
 }
 
 /// The room of that name, if there is one and `user` may read there.
@@ -273,6 +281,19 @@ pub(super) fn find_readable(
         place.check_may_read()?;
     }
     Ok(place)
+}
+
+/// The same without a reason where they may not.
+pub(super) fn if_readable(
+    tx: &ReadTx<'_>,
+    user: UserId,
+    key: &RoomKey,
+    now: Timestamp,
+) -> Result<Option<Place>> {
+    match find_readable(tx, user, key, now) {
+        Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::NotFound) => Ok(None),
+        found => found,
+    }
 }
 
 /// The same for a room that has to be there.
@@ -297,7 +318,8 @@ pub(super) fn of_message(
     let key = RoomKey::parse(&stub.room_key)?;
     match find_readable(tx, user, &key, now) {
         Ok(Some(place))
-            if stub.number > place.cleared_number
+            if place.room.id == stub.room_id
+                && stub.number > place.cleared_number
                 && !users::is_blocked_pair(tx, user, stub.sender_id)? =>
         {
             Ok(place)
@@ -322,24 +344,48 @@ pub(super) fn check_still_open(
     let Some(partner) = key.partner(user) else {
         return Ok(());
     };
-    let theirs = sql::find_attitude(tx, place.room.id, partner)?;
-    if theirs.is_some_and(|theirs| theirs.request == DECLINED) {
+    if sql::find_request(tx, place.room.id, partner)? == Some(DECLINED) {
         return Err(Error::new(Code::CannotMessage));
     }
     Ok(())
 }
 
-/// Whether somebody may have one more room, in all and of their own making.
+/// Whether somebody may be in one more room.
 ///
 /// Errors: `too_many_rooms`.
-pub(super) fn check_has_room(tx: &ReadTx<'_>, user: UserId, makes: bool) -> Result<()> {
-    let is_full = sql::membership_count(tx, user, MAX_MEMBERSHIPS)? >= MAX_MEMBERSHIPS
-        || (makes && sql::made_count(tx, user, MAX_MADE)? >= MAX_MADE);
-    if is_full {
-        Err(Error::new(Code::TooManyRooms))
-    } else {
-        Ok(())
+pub(super) fn check_may_be_in_more(tx: &ReadTx<'_>, user: UserId) -> Result<()> {
+    if sql::membership_count(tx, user, MAX_MEMBERSHIPS)? >= MAX_MEMBERSHIPS {
+        return Err(Error::new(Code::TooManyRooms));
     }
+    Ok(())
+}
+
+/// Whether somebody may make one more room, or group.
+///
+/// Errors: `too_many_rooms`.
+pub(super) fn check_may_make_more(tx: &ReadTx<'_>, user: UserId, kind: RoomKind) -> Result<()> {
+    let is_full = match kind {
+        RoomKind::Named => {
+            check_may_be_in_more(tx, user)?;
+            sql::rooms_made(tx, user, MAX_MADE)? >= MAX_MADE
+        }
+        RoomKind::Group => sql::groups_made(tx, user, MAX_MADE)? >= MAX_MADE,
+        RoomKind::Direct => false,
+    };
+    if is_full {
+        return Err(Error::new(Code::TooManyRooms));
+    }
+    Ok(())
+}
+
+/// Whether somebody may ask one more person who does not know them.
+///
+/// Errors: `too_many_requests_pending`.
+pub(super) fn check_may_ask_more(tx: &ReadTx<'_>, user: UserId) -> Result<()> {
+    if sql::pending_count(tx, user, MAX_PENDING)? >= MAX_PENDING {
+        return Err(Error::new(Code::TooManyRequestsPending));
+    }
+    Ok(())
 }
 
 /// How two people stand to each other, where one wants to write to the other.
@@ -377,14 +423,37 @@ pub(super) fn acquaintance(tx: &ReadTx<'_>, sender: UserId, to: UserId) -> Resul
     })
 }
 
-/// Whether somebody may begin to write to somebody else.
+/// Whether somebody may begin to write to somebody else, and how they stand then.
 ///
 /// Errors: `user_not_found`; `cannot_message`.
-pub(super) fn check_may_message(tx: &ReadTx<'_>, sender: UserId, to: UserId) -> Result<()> {
-    if acquaintance(tx, sender, to)?.is_welcome {
-        Ok(())
+pub(super) fn check_may_message(
+    tx: &ReadTx<'_>,
+    sender: UserId,
+    to: UserId,
+) -> Result<Acquaintance> {
+    let stands = acquaintance(tx, sender, to)?;
+    if stands.is_welcome {
+        Ok(stands)
     } else {
         Err(Error::new(Code::CannotMessage))
+    }
+}
+
+/// Whether somebody may say something to a person whom they name, as clients of the original do. With whom they talk in a
+/// conversation of two is decided there.
+///
+/// Errors: `user_not_found`; `cannot_message`.
+pub(super) fn check_target(
+    tx: &ReadTx<'_>,
+    sender: UserId,
+    key: &RoomKey,
+    target: Option<UserId>,
+) -> Result<()> {
+    match target {
+        Some(target) if key.partner(sender) != Some(target) => {
+            check_may_message(tx, sender, target).map(drop)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -78,8 +78,10 @@ pub struct Conversation {
     pub is_request: bool,
     /// The number of its newest message.
     pub last_number: u64,
-    /// Messages of others that were not read; counted up to a thousand.
+    /// Messages of others that were not read; counted up to a hundred.
     pub unread_count: u64,
+    /// Those among them that name one; counted up to a hundred.
+    pub mention_count: u64,
     /// The newest message.
     #[schema(required)]
     pub last_message: Option<Message>,

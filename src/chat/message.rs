@@ -1,10 +1,12 @@
 //! What is said in a room.
 
 use serde::{Deserialize, Serialize};
+use utoipa::PartialSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
-use crate::id::{MediaId, MessageId, PostId, UserId};
+use crate::id::{MediaId, MessageId, PostId, RoomId, StoryId, UserId};
 use crate::links::{Link, Links};
 use crate::media::{Kind, MediaItem};
 use crate::text;
@@ -48,6 +50,9 @@ pub struct Message {
     /// A post that it points to; `/api/v1/posts/batch` shows it to those who may see it.
     #[schema(required)]
     pub post_id: Option<PostId>,
+    /// A story of the other's that it answers; it may be over.
+    #[schema(required)]
+    pub story_id: Option<StoryId>,
     /// Members who are named in it.
     pub mentions: Vec<UserId>,
     /// The name that its sender's client gave it, so that sending it again is the same message.
@@ -70,6 +75,75 @@ pub struct Message {
     /// The number of its latest change in the room; null when it is as it was sent.
     #[schema(required)]
     pub change: Option<u64>,
+    /// In a conversation: the same once more, in the spelling of the contract's section 13.
+    #[serde(flatten)]
+    #[schema(schema_with = only_in_conversations)]
+    pub in_conversation: Option<InConversation>,
+}
+
+impl Message {
+    /// Who reacted to it, some perhaps more than once.
+    pub(super) fn reactors(&self) -> impl Iterator<Item = UserId> {
+        self.reactions
+            .iter()
+            .flat_map(|one| one.user_ids.iter().copied())
+    }
+
+    /// Leaves out the reactions of these people.
+    pub(super) fn drop_reactors(&mut self, people: &[UserId]) {
+        drop_reactors(&mut self.reactions, people);
+    }
+}
+
+/// Leaves out what these people did.
+pub(super) fn drop_reactors(reactions: &mut Vec<Reaction>, people: &[UserId]) {
+    for one in reactions.iter_mut() {
+        one.user_ids.retain(|user| !people.contains(user));
+    }
+    reactions.retain(|one| !one.user_ids.is_empty());
+}
+
+/// What a message of a conversation has beside (contract, section 13).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InConversation {
+    /// The conversation: `roomId`.
+    pub conversation_id: String,
+    /// Who sent it: `userId`.
+    pub sender_id: UserId,
+    /// Their username.
+    pub sender_username: String,
+    /// What it says: `message`.
+    pub content: String,
+    /// The address of the first file that it brings.
+    #[schema(required)]
+    pub media_url: Option<Link>,
+    /// How far it has come with all the others.
+    pub status: Delivery,
+    /// When it was sent: `timestamp`.
+    pub created_at: Timestamp,
+}
+
+/// The fields of [`InConversation`], none of which a message of a room has.
+fn only_in_conversations() -> RefOr<Schema> {
+    let mut schema = InConversation::schema();
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        object.required.clear();
+        // Nothing else in the document refers to it.
+        object
+            .properties
+            .insert("status".into(), Delivery::schema());
+    }
+    schema
+}
+
+/// How far a message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Delivery {
+    Sent,
+    Delivered,
+    Read,
 }
 
 /// What a message is, by the first file that it brings.
@@ -136,10 +210,21 @@ pub enum Span {
     Latest,
     /// Those before this number.
     Before(u64),
+    /// Those sent before this time (contract, section 13).
+    Until(Timestamp),
     /// Those after it.
     After(u64),
     /// Those around a message.
     Around(MessageId),
+}
+
+/// What somebody may read of a room.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// Which room.
+    pub room_id: RoomId,
+    /// They have thrown away what was said up to here.
+    pub cleared_number: i64,
 }
 
 /// A part of a room's messages, oldest first.

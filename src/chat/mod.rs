@@ -20,30 +20,33 @@ mod reading;
 mod room;
 mod sql;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::actor::Actor;
+use crate::clock::Timestamp;
 use crate::config;
 use crate::error::{Code, Error, Result};
-use crate::id::{Ids, MessageId, RoomId, UserId};
+use crate::id::{Ids, MessageId, RoomId, StoryId, UserId};
 use crate::store::{Registry, Store};
-use crate::{markdown, text};
+use crate::{markdown, stories, text};
 
 pub use access::{ChatSettings, RoomKey, WhoMayMessage};
 use commands::Notice;
 pub use commands::{
-    AddToGroup, AnswerRequest, ClearConversation, CreateGroup, CreateRoom, DeleteMessage,
-    EditMessage, ExpireMessages, InviteToRoom, JoinRoom, LiftSanction, MarkDelivered, MarkRead,
-    NoteSeen, PinMessage, ReactToMessage, RemoveMember, SanctionMember, SendMessage,
-    SetChatSettings, SetRole, StartConversation, UpdateRoom, WithdrawInvitation,
+    AddToGroup, AnswerRequest, ClearConversation, CloseRoom, CreateGroup, CreateRoom,
+    DeleteMessage, EditMessage, ExpireMessages, InviteToRoom, JoinRoom, LiftSanction,
+    MarkDelivered, MarkRead, NoteSeen, PinMessage, ReactToMessage, RemoveMember, SanctionMember,
+    SendMessage, SetChatSettings, SetRole, StartConversation, StoryAnswer, UpdateRoom,
+    WithdrawInvitation,
 };
 pub use connections::{Connection, Connections, Sockets};
 pub use conversation::{ChatType, Conversation, Folder};
 pub use message::{
-    History, MAX_MESSAGE_CHARS, Message, MessageDraft, MessageEdit, MessageType, Reaction, Span,
+    Delivery, History, InConversation, MAX_MESSAGE_CHARS, Message, MessageDraft, MessageEdit,
+    MessageType, Reach, Reaction, Span,
 };
-pub use presence::{Changed, Difference, Presence, Presences, Snapshot, Status};
+pub use presence::{News, Presence, Presences, Seated, Snapshot, Status};
 pub use reading::{MAX_MESSAGES, MAX_ONLOOKERS};
 pub use room::{
     Invitation, MAX_GROUP, MAX_RETENTION_DAYS, MAX_SLOW_MODE_S, MAX_TITLE_CHARS, MAX_TOPIC_CHARS,
@@ -167,6 +170,19 @@ impl Chat {
         self.store.submit_once(command, actor.once.clone()).await
     }
 
+    /// Closes a room, for all.
+    ///
+    /// Errors: `forbidden` for who does not own it, and for conversations; `room_not_found`.
+    pub async fn close_room(&self, actor: &Actor, key: RoomKey) -> Result<()> {
+        let command = CloseRoom {
+            key,
+            by: actor.user_id,
+            as_admin: actor.is_admin,
+            at: self.ids.now(),
+        };
+        self.store.submit_once(command, actor.once.clone()).await
+    }
+
     /// Gives a member another role.
     pub async fn set_role(
         &self,
@@ -269,6 +285,73 @@ impl Chat {
 
     /// Says something.
     pub async fn send(&self, actor: &Actor, key: RoomKey, draft: MessageDraft) -> Result<Message> {
+        self.say(actor, key, draft, None).await
+    }
+
+    /// Answers a story: says something to its author.
+    ///
+    /// Errors: `story_not_found`, and those of a message.
+    pub async fn answer_story(
+        &self,
+        actor: &Actor,
+        id: StoryId,
+        text: String,
+        client_id: Option<String>,
+    ) -> Result<Message> {
+        let draft = MessageDraft {
+            text,
+            client_id,
+            ..MessageDraft::default()
+        };
+        let is_reaction = false;
+        self.say_of_story(actor, draft, StoryAnswer { id, is_reaction })
+            .await
+    }
+
+    /// Reacts to a story: an emoji at the story, and as a message to its author.
+    ///
+    /// Errors: `story_not_found`, `invalid_fields`, and those of a message.
+    pub async fn react_to_story(
+        &self,
+        actor: &Actor,
+        id: StoryId,
+        emoji: String,
+    ) -> Result<Message> {
+        message::check_emoji(&emoji)?;
+        let draft = MessageDraft {
+            text: emoji,
+            ..MessageDraft::default()
+        };
+        let is_reaction = true;
+        self.say_of_story(actor, draft, StoryAnswer { id, is_reaction })
+            .await
+    }
+
+    async fn say_of_story(
+        &self,
+        actor: &Actor,
+        draft: MessageDraft,
+        story: StoryAnswer,
+    ) -> Result<Message> {
+        let (sender, now) = (actor.user_id, self.ids.now());
+        let author = self
+            .store
+            .read(move |tx| stories::author_of(tx, sender, story.id, now))
+            .await?;
+        if author == sender {
+            return Err(Error::new(Code::CannotMessage));
+        }
+        let key = RoomKey::direct(sender, author);
+        self.say(actor, key, draft, Some(story)).await
+    }
+
+    async fn say(
+        &self,
+        actor: &Actor,
+        key: RoomKey,
+        draft: MessageDraft,
+        story: Option<StoryAnswer>,
+    ) -> Result<Message> {
         let body = draft.check()?;
         let html = markdown::to_html(&body);
         let command = SendMessage {
@@ -284,6 +367,7 @@ impl Chat {
             media: draft.media,
             linked_post: message::linked_post(&draft.text),
             post_id: draft.post_id,
+            story,
             may_create: self.may_open(actor),
             at: self.ids.now(),
         };
@@ -473,12 +557,11 @@ impl Chat {
         self.store.submit_once(command, actor.once.clone()).await
     }
 
-    /// Notes that people were there just now; as many as there are.
-    pub async fn note_seen(&self, people: &[UserId]) -> Result<()> {
+    /// Notes when people were there; as many as there are. Those who hide that are passed over.
+    pub async fn note_seen(&self, people: &[(UserId, Timestamp)]) -> Result<()> {
         for some in people.chunks(SEEN_AT_ONCE) {
             let command = NoteSeen {
                 people: some.to_vec(),
-                at: self.ids.now(),
             };
             self.store.submit(command).await?;
         }
@@ -524,6 +607,47 @@ pub fn rewrite_links(name: &str, payload: &str) -> Option<String> {
         _ => None,
     }
 }
+
+/// The message that an announcement tells to be gone, if it does.
+pub fn deleted_message(name: &str, payload: &str) -> Option<MessageId> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Deleted {
+        message_id: MessageId,
+    }
+    if name != "message_deleted" {
+        return None;
+    }
+    let told: Option<Deleted> = serde_json::from_str(payload).ok();
+    told.map(|told| told.message_id)
+}
+
+/// Who reacted, as far as an announcement tells it.
+pub fn reactors(name: &str, payload: &str) -> Vec<UserId> {
+    #[derive(Deserialize)]
+    struct Reacted {
+        reactions: Vec<Reaction>,
+    }
+    if !TELLS_REACTIONS.contains(&name) {
+        return Vec::new();
+    }
+    let told: Option<Reacted> = serde_json::from_str(payload).ok();
+    let reactions = told.map(|told| told.reactions).unwrap_or_default();
+    reactions.into_iter().flat_map(|one| one.user_ids).collect()
+}
+
+/// An announcement without the reactions of these people; none when it tells of no reactions.
+pub fn without_reactors(payload: &str, people: &[UserId]) -> Option<String> {
+    let mut told: serde_json::Value = serde_json::from_str(payload).ok()?;
+    let reactions = told.get_mut("reactions")?;
+    let mut kept: Vec<Reaction> = serde_json::from_value(reactions.take()).ok()?;
+    message::drop_reactors(&mut kept, people);
+    *reactions = serde_json::to_value(kept).ok()?;
+    Some(told.to_string())
+}
+
+/// Announcements with everybody's reactions.
+const TELLS_REACTIONS: [&str; 3] = ["message_edited", "reaction_added", "reaction_removed"];
 
 fn rewrite<T: Serialize + DeserializeOwned>(payload: &str) -> Option<String> {
     let value: T = serde_json::from_str(payload).ok()?;

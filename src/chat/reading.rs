@@ -1,11 +1,12 @@
 //! Lists and histories, as each may see them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::{
     Chat, ChatSettings, ChatType, Conversation, Folder, History, Invitation, Member, Message,
-    MessageEdit, Presence, Role, Room, RoomKey, RoomKind, RoomView, Sanctioned, Span, Status,
-    access, sql,
+    MessageEdit, Presence, Reach, Role, Room, RoomKey, RoomKind, RoomView, Sanctioned, Span,
+    Status, access, sql,
 };
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
@@ -18,8 +19,9 @@ use crate::users::{self, Person};
 pub const MAX_MESSAGES: u32 = 100;
 /// People in a room who are named.
 pub const MAX_ONLOOKERS: usize = 1_000;
-/// People from whom somebody is kept apart: as many as they may block, and as many who may block them.
-const MAX_APART: u32 = 20_000;
+/// People from whom a connection is kept apart at once: all whom they may block, and of those who block them as many as
+/// fit. Whoever is blocked by more is not shown to the rest by what is read; only what passes while both look might.
+const MAX_APART: u32 = 50_000;
 /// Earlier texts of a message that are shown.
 const MAX_EDITS: u32 = 100;
 /// Pinned messages that are shown: all that there may be.
@@ -36,9 +38,7 @@ impl Chat {
         let now = self.ids.now();
         self.store
             .read(move |tx| {
-                if let Some(target) = target {
-                    access::check_may_message(tx, user, target)?;
-                }
+                access::check_target(tx, user, &key, target)?;
                 let place = access::find_place(tx, user, &key, now)?;
                 Ok(place
                     .filter(|place| place.role.is_some() && !place.is_banned)
@@ -62,14 +62,14 @@ impl Chat {
             .read(move |tx| {
                 let place = access::find_place(tx, user, &key, now)?.ok_or(Code::RoomNotFound)?;
                 place.check_may_find()?;
-                let unread_count = match place.role {
-                    Some(_) => sql::unread_in(tx, place.room.id, user)?,
-                    None => 0,
-                };
-                Ok(RoomView {
-                    role: place.role,
-                    unread_count,
-                    room: place.room,
+                Ok(match sql::room_of(tx, place.room.id, user)? {
+                    Some(view) => view,
+                    None => RoomView {
+                        room: place.room,
+                        role: None,
+                        unread_count: 0,
+                        mention_count: 0,
+                    },
                 })
             })
             .await
@@ -117,13 +117,36 @@ impl Chat {
                 let Some(place) = access::find_readable(tx, user, &key, now)? else {
                     return Ok((0, Vec::new()));
                 };
-                let mut people = presence.in_room(place.room.id);
+                let mut people =
+                    shown_in(tx, place.room.id, presence.in_room(place.room.id), user)?;
                 let apart = sql::apart(tx, user, &people)?;
                 people.retain(|id| !apart.contains(id));
                 let count = people.len();
                 people.truncate(MAX_ONLOOKERS);
                 Ok((count, people))
             })
+            .await
+    }
+
+    /// Of those who look at a room, who may be shown to be there to this one, themselves among them.
+    pub async fn shown_in_room(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        people: Vec<UserId>,
+    ) -> Result<Vec<UserId>> {
+        self.store
+            .read(move |tx| shown_in(tx, room, people, viewer))
+            .await
+    }
+
+    /// Of these people in rooms, those who may be shown to be there.
+    pub async fn shown_in_rooms(
+        &self,
+        seats: Vec<(RoomId, UserId)>,
+    ) -> Result<Vec<(RoomId, UserId)>> {
+        self.store
+            .read(move |tx| sql::shown_in_rooms(tx, &seats))
             .await
     }
 
@@ -134,16 +157,18 @@ impl Chat {
             .await
     }
 
-    /// Whether somebody may write in a room just now, but for slow mode.
+    /// A room in which somebody may write just now, but for slow mode; and whether they may be shown to be there.
     ///
-    /// Errors: moreover `muted_in_room`, `room_read_only`.
-    pub async fn get_to_write(&self, user: UserId, key: RoomKey) -> Result<Room> {
+    /// Errors: moreover `muted_in_room`, `room_read_only`, `cannot_message`.
+    pub async fn get_to_write(&self, user: UserId, key: RoomKey) -> Result<(Room, bool)> {
         let now = self.ids.now();
         self.store
             .read(move |tx| {
                 let place = access::readable(tx, user, &key, now)?;
                 place.check_may_take_part()?;
-                Ok(place.room)
+                access::check_still_open(tx, &place, &key, user)?;
+                let is_shown = !sql::shown_in_rooms(tx, &[(place.room.id, user)])?.is_empty();
+                Ok((place.room, is_shown))
             })
             .await
     }
@@ -305,7 +330,59 @@ impl Chat {
             .read(move |tx| {
                 let stub = sql::find_stub(tx, id)?.ok_or(Code::MessageNotFound)?;
                 access::of_message(tx, user, &stub, now)?;
-                sql::find_message(tx, id)?.ok_or(Code::MessageNotFound.into())
+                sql::find_message_for(tx, id, user)?.ok_or(Code::MessageNotFound.into())
+            })
+            .await
+    }
+
+    /// Those of these messages that somebody may read.
+    pub async fn get_many(&self, user: UserId, ids: Vec<MessageId>) -> Result<Vec<Message>> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let mut places: HashMap<String, Option<access::Place>> = HashMap::new();
+                let mut messages = Vec::new();
+                let found = sql::find_messages(tx, &ids)?;
+                let authors: Vec<UserId> = found.iter().map(|one| one.user_id).collect();
+                let apart = sql::apart(tx, user, &authors)?;
+                for message in found {
+                    let place = match places.entry(message.room_id.clone()) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(new) => {
+                            let key = RoomKey::parse(&message.room_id)?;
+                            new.insert(access::if_readable(tx, user, &key, now)?)
+                        }
+                    };
+                    let is_there = place
+                        .as_ref()
+                        .is_some_and(|place| message.number > place.cleared_number);
+                    if is_there && !apart.contains(&message.user_id) {
+                        messages.push(message);
+                    }
+                }
+                Ok(messages)
+            })
+            .await
+    }
+
+    /// What of a room somebody may read; nothing where a conversation has not begun.
+    ///
+    /// Errors: `room_not_found`, `forbidden`, `user_not_found`, `banned_from_room`, `invitation_needed`.
+    pub async fn reach(&self, user: UserId, key: RoomKey) -> Result<Option<Reach>> {
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| {
+                let place = access::find_readable(tx, user, &key, now)?;
+                match (place, key) {
+                    (Some(place), _) => Ok(Some(Reach {
+                        room_id: place.room.id,
+                        cleared_number: i64::try_from(place.cleared_number).unwrap_or(i64::MAX),
+                    })),
+                    (None, RoomKey::Direct(..)) => Ok(None),
+                    (None, RoomKey::Named(_) | RoomKey::Numbered(_)) => {
+                        Err(Error::new(Code::RoomNotFound))
+                    }
+                }
             })
             .await
     }
@@ -345,7 +422,9 @@ impl Chat {
             Presence {
                 user_id,
                 status,
-                last_seen_at: seen_at.filter(|_| status == Status::Offline),
+                last_seen_at: (status == Status::Offline)
+                    .then(|| self.presence.gone_at(user_id).max(seen_at))
+                    .flatten(),
             }
         };
         Ok(showing.into_iter().map(told).collect())
@@ -394,15 +473,20 @@ impl Chat {
             .await
     }
 
-    /// Messages that somebody has not read, in all conversations that they accepted; counted up to a thousand.
+    /// Messages that somebody has not read, in all conversations that they accepted, of people whom they do not mute;
+    /// counted up to a thousand.
     pub async fn unread_total(&self, user: UserId) -> Result<u64> {
-        self.store.read(move |tx| sql::unread_total(tx, user)).await
+        let now = self.ids.now();
+        self.store
+            .read(move |tx| sql::unread_total(tx, user, now))
+            .await
     }
 
     /// Conversations that wait for somebody to accept them; counted up to a thousand.
     pub async fn request_count(&self, user: UserId) -> Result<u64> {
+        let now = self.ids.now();
         self.store
-            .read(move |tx| sql::request_count(tx, user))
+            .read(move |tx| sql::request_count(tx, user, now))
             .await
     }
 }
@@ -441,6 +525,25 @@ fn fill(tx: &ReadTx<'_>, user: UserId, conversations: &mut [Conversation]) -> Re
     Ok(())
 }
 
+/// Those of these people in a room who may be shown to be there, and the viewer.
+fn shown_in(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    people: Vec<UserId>,
+    viewer: UserId,
+) -> Result<Vec<UserId>> {
+    let seats: Vec<(RoomId, UserId)> = people.iter().map(|user| (room, *user)).collect();
+    let mut shown: Vec<UserId> = sql::shown_in_rooms(tx, &seats)?
+        .into_iter()
+        .map(|(_, user)| user)
+        .collect();
+    if people.contains(&viewer) && !shown.contains(&viewer) {
+        shown.push(viewer);
+    }
+    shown.sort_unstable();
+    Ok(shown)
+}
+
 /// Cuts off the row that tells whether there are more.
 fn cut(mut rows: Vec<Message>, limit: u32) -> (Vec<Message>, bool) {
     let has_more = rows.len() > limit as usize;
@@ -476,6 +579,15 @@ fn history(
             }
         }
         Span::Before(number) => {
+            let (messages, has_older) = older(number, limit)?;
+            History {
+                messages,
+                has_older,
+                has_newer: number <= room.last_number,
+            }
+        }
+        Span::Until(at) => {
+            let number = sql::first_number_since(tx, room, at)?;
             let (messages, has_older) = older(number, limit)?;
             History {
                 messages,

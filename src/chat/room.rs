@@ -117,8 +117,10 @@ pub struct RoomView {
     /// What they are in it; null when they are not in it.
     #[schema(required)]
     pub role: Option<Role>,
-    /// Messages of others that they have not read; counted up to a thousand.
+    /// Messages of others that they have not read; counted up to a hundred.
     pub unread_count: u64,
+    /// Those among them that name one; counted up to a hundred.
+    pub mention_count: u64,
 }
 
 /// Somebody in a room.

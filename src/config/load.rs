@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{Config, DEFAULT_FILE, MediaStore};
+use super::{Assist, AssistProvider, Config, DEFAULT_FILE, MediaStore};
 
 /// Why there is no configuration; the text is for the person who wrote it.
 #[derive(Debug)]
@@ -36,8 +36,14 @@ pub struct Sources {
 /// Names of the original's environment that mean the same here.
 const ORIGINAL_NAMES: &[(&str, &str, &str)] = &[("JWT_SECRET", "auth", "jwt_secret")];
 
+/// Names of the original's environment for the key of Gemini: of its README, and of its code.
+const GEMINI_KEYS: &[&str] = &["GEMINI_API_KEY", "GOOGLE_API_KEY"];
+
 /// A secret of fewer bytes is warned of: HMAC-SHA-256 wants as many as its hash has (RFC 7518 section 3.2).
 const LEAST_SECRET: usize = 32;
+
+/// The largest price or budget.
+const MAX_AMOUNT: f64 = 1e6;
 
 /// Hubs within one process, at most.
 const MAX_HUBS: u32 = 8;
@@ -123,6 +129,7 @@ fn checked(config: Config) -> Result<Config, ConfigError> {
     {
         return wrong("server.public_url must begin with http:// or https://.");
     }
+    check_assist(&config.assist, config.server.request_timeout_ms)?;
     let s3 = &config.s3;
     if config.media.store == MediaStore::S3 && s3.bucket.is_none() {
         return wrong("media.store is s3, which needs s3.bucket.");
@@ -146,6 +153,20 @@ fn checked(config: Config) -> Result<Config, ConfigError> {
         .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
     {
         return wrong("s3.endpoint must begin with http:// or https://.");
+    }
+    let feed = &config.feed;
+    let weights = [
+        feed.affinity_weight,
+        feed.engagement_weight,
+        feed.variety_weight,
+    ];
+    if weights
+        .iter()
+        .any(|weight| !weight.is_finite() || *weight < 0.0)
+    {
+        return wrong(
+            "feed.affinity_weight, feed.engagement_weight and feed.variety_weight must be 0 or more.",
+        );
     }
     let realtime = &config.realtime;
     if realtime.ping_interval_ms == 0
@@ -171,6 +192,68 @@ fn checked(config: Config) -> Result<Config, ConfigError> {
         return wrong("realtime.hubs must be 1 to 8.");
     }
     Ok(config)
+}
+
+fn check_assist(assist: &Assist, request_timeout_ms: u64) -> Result<(), ConfigError> {
+    let wrong = |text: &str| Err(ConfigError(text.to_owned()));
+    let given = |value: &Option<String>| value.as_deref().is_some_and(|text| !text.is_empty());
+    let has_key = given(&assist.api_key) || assist.api_key_file.is_some();
+    match assist.provider {
+        AssistProvider::Gemini if !has_key => {
+            return wrong(
+                "assist.provider is gemini, which needs assist.api_key or assist.api_key_file.",
+            );
+        }
+        AssistProvider::OpenAi if !given(&assist.base_url) || !given(&assist.model) => {
+            return wrong(
+                "assist.provider is openai, which needs assist.base_url and assist.model.",
+            );
+        }
+        _ => {}
+    }
+    let is_web = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+    if assist.base_url.as_deref().is_some_and(|url| !is_web(url)) {
+        return wrong("assist.base_url must begin with http:// or https://.");
+    }
+    // It stands in an address.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if assist.provider == AssistProvider::Gemini
+        && assist.model.as_deref().is_some_and(|model| {
+            !model.starts_with(|c: char| c.is_ascii_alphanumeric()) || !model.chars().all(is_plain)
+        })
+    {
+        return wrong("assist.model is not the name of a model of Gemini.");
+    }
+    if assist.timeout_ms == 0
+        || assist.max_calls == 0
+        || assist.max_topic_chars == 0
+        || assist.max_output_tokens == 0
+        || assist.max_answer_kib == 0
+    {
+        return wrong(
+            "assist.timeout_ms, assist.max_calls, assist.max_topic_chars, assist.max_output_tokens and assist.max_answer_kib must be at least 1.",
+        );
+    }
+    if assist.provider != AssistProvider::Off && assist.timeout_ms >= request_timeout_ms {
+        return wrong("assist.timeout_ms must be less than server.request_timeout_ms.");
+    }
+    let amounts = [
+        assist.input_price,
+        assist.output_price,
+        assist.monthly_budget,
+    ];
+    if !amounts
+        .iter()
+        .all(|amount| (0.0..=MAX_AMOUNT).contains(amount))
+    {
+        return wrong(
+            "assist.input_price, assist.output_price and assist.monthly_budget must be between 0 and a million.",
+        );
+    }
+    if assist.monthly_budget > 0.0 && assist.input_price == 0.0 && assist.output_price == 0.0 {
+        return wrong("assist.monthly_budget needs assist.input_price and assist.output_price.");
+    }
+    Ok(())
 }
 
 fn read_file(sources: &Sources) -> Result<Table, ConfigError> {
@@ -243,6 +326,7 @@ fn overlay_env(
             set(layers, section, key, Value::String(text.clone()));
         }
     }
+    overlay_gemini_key(layers, env);
     if let Some(port) = env.get("PORT").filter(|text| !text.is_empty()) {
         let port: u16 = port.parse().map_err(|error| {
             ConfigError(format!("The environment's PORT is not a port: {error}"))
@@ -298,11 +382,38 @@ fn overlay_env(
     Ok(warnings)
 }
 
+/// A key of Gemini in the environment switches writing help on, as in the original; where another provider is chosen, that
+/// one does not get it.
+fn overlay_gemini_key(layers: &mut Table, env: &BTreeMap<String, String>) {
+    let Some(key) = GEMINI_KEYS
+        .iter()
+        .filter_map(|name| env.get(*name))
+        .find(|key| !key.is_empty())
+    else {
+        return;
+    };
+    let chosen = env.get("SOCIALHUB_ASSIST__PROVIDER").map(String::as_str);
+    let chosen = chosen.or_else(|| layers.get("assist")?.get("provider")?.as_str());
+    if chosen.is_none_or(|provider| provider == "gemini") {
+        set(
+            layers,
+            "assist",
+            "provider",
+            Value::String("gemini".to_owned()),
+        );
+        set(layers, "assist", "api_key", Value::String(key.clone()));
+    }
+}
+
 /// The text as a value of the same type as the default.
 fn typed(text: &str, like: Option<&Value>) -> Result<Value, &'static str> {
     Ok(match like {
         Some(Value::Integer(_)) => {
             Value::Integer(text.trim().parse().map_err(|_malformed| "a whole number")?)
+        }
+        Some(Value::Float(_)) => {
+            let number = text.trim().parse().ok();
+            Value::Float(number.filter(|n: &f64| n.is_finite()).ok_or("a number")?)
         }
         Some(Value::Boolean(_)) => Value::Boolean(
             text.trim()
@@ -384,6 +495,92 @@ mod tests {
             .config;
         assert_eq!(config.server.listen.port(), 9);
         assert_eq!(config.auth.jwt_secret.as_deref(), Some("s3cret"));
+    }
+
+    #[test]
+    fn the_environment_may_say_numbers_with_fractions() {
+        let weight = |text| with_file("", env(&[("SOCIALHUB_FEED__AFFINITY_WEIGHT", text)]));
+        for (text, number) in [("0.25", 0.25), (" 2 ", 2.0)] {
+            let feed = weight(text).unwrap().feed;
+            assert!((feed.affinity_weight - number).abs() < f64::EPSILON);
+        }
+        for text in ["much", "nan", "inf", ""] {
+            let error = weight(text).unwrap_err().to_string();
+            assert!(error.contains("not a number"), "{error}");
+        }
+        let file = with_file("[assist]\ninput_price = 3", Sources::default()).unwrap();
+        assert!((file.assist.input_price - 3.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_key_of_gemini_is_given_to_gemini_alone() {
+        let key = ("GEMINI_API_KEY", "k1");
+        for (file, pairs, provider, api_key) in [
+            ("", vec![], AssistProvider::Off, None),
+            ("", vec![key], AssistProvider::Gemini, Some("k1")),
+            (
+                "",
+                vec![("GOOGLE_API_KEY", "k2")],
+                AssistProvider::Gemini,
+                Some("k2"),
+            ),
+            (
+                "",
+                vec![("GOOGLE_API_KEY", "k2"), ("GEMINI_API_KEY", "")],
+                AssistProvider::Gemini,
+                Some("k2"),
+            ),
+            (
+                "",
+                vec![key, ("GOOGLE_API_KEY", "k2")],
+                AssistProvider::Gemini,
+                Some("k1"),
+            ),
+            (
+                "[assist]\nmodel = \"gemini-2.5-pro\"",
+                vec![key, ("SOCIALHUB_ASSIST__API_KEY", "k3")],
+                AssistProvider::Gemini,
+                Some("k3"),
+            ),
+            (
+                "[assist]\nprovider = \"openai\"\nbase_url = \"http://127.0.0.1:11434/v1\"\nmodel = \"m\"",
+                vec![key],
+                AssistProvider::OpenAi,
+                None,
+            ),
+            (
+                "[assist]\nprovider = \"gemini\"\napi_key = \"k4\"",
+                vec![key, ("SOCIALHUB_ASSIST__PROVIDER", "off")],
+                AssistProvider::Off,
+                Some("k4"),
+            ),
+        ] {
+            let assist = with_file(file, env(&pairs)).unwrap().assist;
+            assert_eq!(
+                (assist.provider, assist.api_key.as_deref()),
+                (provider, api_key),
+                "{file} {pairs:?}"
+            );
+        }
+        for (file, says) in [
+            ("[assist]\nprovider = \"gemini\"", "assist.api_key"),
+            ("[assist]\nprovider = \"openai\"", "assist.base_url"),
+            ("[assist]\nbase_url = \"ftp://x\"", "http://"),
+            ("[assist]\nmax_calls = 0", "at least 1"),
+            ("[assist]\ninput_price = -1.0", "between 0"),
+            ("[assist]\nmonthly_budget = 5.0", "assist.input_price"),
+            (
+                "[assist]\nprovider = \"gemini\"\napi_key = \"k\"\nmodel = \"../x\"",
+                "assist.model",
+            ),
+            (
+                "[assist]\nprovider = \"gemini\"\napi_key = \"k\"\ntimeout_ms = 30000",
+                "request_timeout_ms",
+            ),
+        ] {
+            let error = with_file(file, Sources::default()).unwrap_err().to_string();
+            assert!(error.contains(says), "{file}: {error}");
+        }
     }
 
     #[test]

@@ -42,10 +42,18 @@ pub struct Config {
     pub s3: S3,
     /// See [`Notifications`].
     pub notifications: Notifications,
+    /// See [`Search`].
+    pub search: Search,
     /// See [`Chat`].
     pub chat: Chat,
+    /// See [`Feed`].
+    pub feed: Feed,
+    /// See [`Discovery`].
+    pub discovery: Discovery,
     /// See [`Realtime`].
     pub realtime: Realtime,
+    /// See [`Assist`].
+    pub assist: Assist,
     /// See [`Limits`].
     pub limits: Limits,
     /// See [`Log`].
@@ -66,8 +74,12 @@ impl Default for Config {
             media: Media::default(),
             s3: S3::default(),
             notifications: Notifications::default(),
+            search: Search::default(),
             chat: Chat::default(),
+            feed: Feed::default(),
+            discovery: Discovery::default(),
             realtime: Realtime::default(),
+            assist: Assist::default(),
             limits: Limits::default(),
             log: Log::default(),
             metrics: Metrics::default(),
@@ -86,8 +98,12 @@ impl Config {
         ("media", Media::KEYS),
         ("s3", S3::KEYS),
         ("notifications", Notifications::KEYS),
+        ("search", Search::KEYS),
         ("chat", Chat::KEYS),
+        ("feed", Feed::KEYS),
+        ("discovery", Discovery::KEYS),
         ("realtime", Realtime::KEYS),
+        ("assist", Assist::KEYS),
         ("limits", Limits::KEYS),
         ("log", Log::KEYS),
         ("metrics", Metrics::KEYS),
@@ -147,6 +163,8 @@ section! {
         read_timeout_ms: u64 = 5_000;
         /// The page cache of each connection, in KiB.
         cache_kib: u32 = 4_096;
+        /// Memory for rows that are read often (posts, people), in MiB.
+        row_cache_mib: u32 = 32;
         /// Free space, in bytes, below which nothing is written; 0 means a sixteenth of the file system, at most 64 MiB.
         reserve_bytes: u64 = 0;
     }
@@ -317,10 +335,53 @@ section! {
 }
 
 section! {
+    /// Search.
+    Search {
+        /// Memory for what is indexed and not on the disk yet, in MiB; at least 16.
+        memory_mib: u32 = 64;
+        /// From one commit of the index to the next, at least, in milliseconds: what is written is found at most so much later.
+        commit_ms: u32 = 250;
+        /// Searches at once; 0 means one per processor core.
+        threads: u32 = 0;
+        /// Searches that may wait; beyond it, they are answered 503.
+        queue_capacity: u32 = 256;
+        /// How long a search may take, in milliseconds.
+        timeout_ms: u32 = 2_000;
+    }
+}
+
+section! {
     /// Chat.
     Chat {
         /// Whether everybody may make rooms, and joining one that is not there makes it; else admins may.
         opens_rooms: bool = true;
+    }
+}
+
+section! {
+    /// What people read at home.
+    Feed {
+        /// What the timelines and ranked orders that are held in memory may take, in KiB: those of people who read last.
+        /// That of somebody who follows a thousand takes about 12; 0: none is held.
+        timelines_kib: u32 = 65_536;
+        /// In the ranked order: after how many hours a post counts half.
+        half_life_hours: u32 = 24;
+        /// What it counts to have liked, answered and looked at its author's posts; 0: nothing.
+        affinity_weight: f64 = 0.5;
+        /// What it counts that those whom one follows like it; 0: nothing.
+        engagement_weight: f64 = 0.5;
+        /// How much less a post counts for each of the same author's shortly before it; 0: not at all.
+        variety_weight: f64 = 0.5;
+        /// How often it is found out what is talked about, in seconds.
+        trends_s: u32 = 60;
+    }
+}
+
+section! {
+    /// How people and what they write are found.
+    Discovery {
+        /// Whether public posts can be read as Atom and RSS, without an account. Who writes can refuse it for their own.
+        syndication: bool = true;
     }
 }
 
@@ -335,9 +396,9 @@ section! {
         connect_timeout_ms: u64 = 10_000;
         /// The largest message, in bytes.
         max_payload_bytes: u32 = 1_000_000;
-        /// Messages that may wait for one client; one that reads more slowly is disconnected.
+        /// Messages that may wait for one client; one that takes none of so many for a second is disconnected.
         queue_capacity: u32 = 256;
-        /// What those messages may hold, in KiB.
+        /// What may wait for one client at all, in KiB.
         queue_kib: u32 = 1_024;
         /// Connections at once; further ones are answered 503.
         max_sessions: u32 = 50_000;
@@ -347,6 +408,10 @@ section! {
         stream_heartbeat_ms: u64 = 20_000;
         /// From one hint at new posts to the next, at least, in milliseconds.
         feed_hint_ms: u64 = 2_000;
+        /// From one round of telling who came and went to the next, at least, in milliseconds.
+        presence_ms: u64 = 50;
+        /// How long somebody is taken to type who does not say so again, in milliseconds.
+        typing_ms: u64 = 10_000;
         /// Events that one connection may send in a row.
         events_burst: u32 = 120;
         /// Events that it may send a minute, in the long run.
@@ -356,6 +421,56 @@ section! {
         /// Serves the sockets by so many hubs that share nothing but what one tells the other, as several machines would; for tests, and only on the loopback interface.
         hubs: u32 = 1;
     }
+}
+
+section! {
+    /// Writing help by a language model. What people ask for is sent to the provider.
+    Assist {
+        /// Who is asked: `gemini`; `openai` for any server that speaks this protocol (Ollama, vLLM, llama.cpp); or `off`.
+        provider: AssistProvider = AssistProvider::Off;
+        /// Where: for `openai` with the version, such as `http://127.0.0.1:11434/v1`; without it, Google's for `gemini`.
+        base_url: Option<String> = None;
+        /// The model; without it, `gemini-2.5-flash` for `gemini`.
+        model: Option<String> = None;
+        /// The key that the provider gave.
+        api_key: Option<String> = None;
+        /// A file that holds the key, where `api_key` does not say it.
+        api_key_file: Option<PathBuf> = None;
+        /// A PEM file of certificates to trust beside the public ones.
+        ca_file: Option<PathBuf> = None;
+        /// Whether the model sees pictures, and so can describe them.
+        vision: bool = true;
+        /// How long an answer may take, with the wait for one's turn, in milliseconds; less than `server.request_timeout_ms`.
+        timeout_ms: u64 = 20_000;
+        /// Calls of the provider at once.
+        max_calls: u32 = 4;
+        /// Requests that may wait for one of them; beyond it, further ones answer 503.
+        queue_capacity: u32 = 32;
+        /// The longest topic, in characters.
+        max_topic_chars: u32 = 500;
+        /// The most tokens of one answer.
+        max_output_tokens: u32 = 1_024;
+        /// The largest answer of the provider, in KiB.
+        max_answer_kib: u32 = 256;
+        /// What a million tokens cost that are sent to the provider, in the currency of its bill.
+        input_price: f64 = 0.0;
+        /// What a million tokens cost that it answers.
+        output_price: f64 = 0.0;
+        /// What may be spent in a calendar month (UTC), in the same currency; 0 means no limit. Calls that are under way when it is reached may exceed it.
+        monthly_budget: f64 = 0.0;
+    }
+}
+
+/// Who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AssistProvider {
+    /// Nobody.
+    Off,
+    /// Google's Gemini.
+    Gemini,
+    /// A server that speaks the protocol of OpenAI's chat completions.
+    OpenAi,
 }
 
 section! {
@@ -371,6 +486,10 @@ section! {
         writes_burst: u32 = 200;
         /// Changes by one account: a minute.
         writes_per_minute: u32 = 900;
+        /// Events over sockets by one account, on all its connections: burst.
+        events_burst: u32 = 300;
+        /// Events over sockets by one account: a minute.
+        events_per_minute: u32 = 3_000;
         /// Log-ins, failed or not, from one address: burst.
         logins_burst: u32 = 150;
         /// Log-ins from one address: a minute.
@@ -383,6 +502,10 @@ section! {
         codes_burst: u32 = 5;
         /// Codes by mail to one e-mail address: a minute.
         codes_per_minute: u32 = 1;
+        /// Texts that one account asks the writing help for: burst.
+        assist_burst: u32 = 10;
+        /// Texts that one account asks the writing help for: a minute.
+        assist_per_minute: u32 = 6;
     }
 }
 

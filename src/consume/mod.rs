@@ -7,6 +7,7 @@
 
 mod notifications;
 mod runner;
+mod search;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,10 +46,16 @@ pub trait Consumer: Send + Sync + 'static {
     /// Applies the records, if any, and moves the position to the batch's end: both or neither. Records that were
     /// applied before change nothing. A batch that does not begin at its position is refused as `Unavailable`.
     fn apply(&self, batch: Batch) -> impl Future<Output = Result<()>> + Send;
+
+    /// Waits until it wants to be asked for its position although nothing happened: it lost what it had, say.
+    fn stirred(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }
 
 /// How a consumer is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ConsumerStatus)]
 pub struct Status {
     /// Its name.
     pub name: &'static str,

@@ -88,10 +88,14 @@ impl<C: Consumer> Runner<C> {
                 }
             };
             let wait = async {
-                match pause {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    // The log outlives its consumers, so its end never comes first.
-                    None => drop(reach.changed().await),
+                if let Some(pause) = pause {
+                    tokio::time::sleep(pause).await;
+                } else {
+                    tokio::select! {
+                        // The log outlives its consumers, so its end never comes first.
+                        changed = reach.changed() => drop(changed),
+                        () = self.consumer.stirred() => {}
+                    }
                 }
             };
             tokio::select! {

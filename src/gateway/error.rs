@@ -65,7 +65,9 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::BadGateway => StatusCode::BAD_GATEWAY,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
         Kind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }
 }
@@ -117,7 +119,7 @@ impl IntoResponse for Error {
             Kind::Internal => {
                 error!(error = %self, causes = self.causes(), "A request failed: {self}");
             }
-            Kind::Unavailable | Kind::StorageFull => {
+            Kind::Unavailable | Kind::StorageFull | Kind::BadGateway | Kind::GatewayTimeout => {
                 warn!(error = %self, causes = self.causes(), "A request was refused: {self}");
             }
             _ => {}

@@ -29,9 +29,11 @@ struct All {
     logins: Buckets<IpAddr>,
     signups: Buckets<IpAddr>,
     writes: Buckets<UserId>,
+    events: Buckets<UserId>,
     /// By a hash of the name or address that is tried, so that many addresses cannot share the guessing.
     identifiers: Buckets<u64>,
     codes: Buckets<u64>,
+    assist: Buckets<UserId>,
 }
 
 /// What the limits say of one request.
@@ -49,12 +51,14 @@ impl Limits {
                 logins: buckets(options.logins_per_minute, options.logins_burst),
                 signups: buckets(options.signups_per_minute, options.signups_burst),
                 writes: buckets(options.writes_per_minute, options.writes_burst),
+                events: buckets(options.events_per_minute, options.events_burst),
                 // Wide, since whoever fills it keeps the name's owner out as well.
                 identifiers: buckets(
                     options.logins_per_minute.saturating_mul(10),
                     options.logins_burst.saturating_mul(10),
                 ),
                 codes: buckets(options.codes_per_minute, options.codes_burst),
+                assist: buckets(options.assist_per_minute, options.assist_burst),
             })
         });
         Self { buckets }
@@ -91,7 +95,14 @@ impl Limits {
         } else if path == "/api/v1/auth/signup" {
             checked = look(&all.signups, &ip, "signups");
         } else if let Some(actor) = actor {
-            checked = look(&all.writes, &actor, "writes");
+            // Each of these costs somebody money.
+            let asks_assist =
+                path.starts_with("/api/v1/assist/") || path.starts_with("/api/v1/posts/generate-");
+            checked = if asks_assist {
+                look(&all.assist, &actor, "assist")
+            } else {
+                look(&all.writes, &actor, "writes")
+            };
         }
         checked
     }
@@ -102,6 +113,16 @@ impl Limits {
             return Ok(());
         };
         look(&all.writes, &actor, "writes")
+            .refusal
+            .map_or(Ok(()), Err)
+    }
+
+    /// Counts an event over a socket, whichever of the person's connections it comes by.
+    pub fn check_events(&self, actor: UserId) -> Result<(), Error> {
+        let Some(all) = &self.buckets else {
+            return Ok(());
+        };
+        look(&all.events, &actor, "events")
             .refusal
             .map_or(Ok(()), Err)
     }
@@ -132,8 +153,10 @@ impl Limits {
             sweep(&all.logins);
             sweep(&all.signups);
             sweep(&all.writes);
+            sweep(&all.events);
             sweep(&all.identifiers);
             sweep(&all.codes);
+            sweep(&all.assist);
         }
     }
 }

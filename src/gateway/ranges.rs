@@ -1,5 +1,6 @@
 //! Files over HTTP: conditional requests, ranges, several ranges at once (RFC 9110 sections 13 and 14).
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -31,7 +32,7 @@ pub struct FileBody {
     pub media_type: &'static str,
     /// Strong, with its quotes.
     pub etag: String,
-    pub cache_control: &'static str,
+    pub cache_control: Cow<'static, str>,
 }
 
 /// Where the bytes are.
@@ -102,7 +103,7 @@ pub fn respond(method: &Method, headers: &HeaderMap, body: &FileBody) -> Respons
     }
     let shared = [
         (header::ETAG, body.etag.as_str()),
-        (header::CACHE_CONTROL, body.cache_control),
+        (header::CACHE_CONTROL, body.cache_control.as_ref()),
         (header::ACCEPT_RANGES, "bytes"),
     ];
     for (name, value) in shared {

@@ -47,6 +47,7 @@ pub use stream::{Next, Stream};
 
 /// How many of each kind wait for somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = UnreadCounts)]
 pub struct Counts {
     /// Notifications that they have not read.
     pub notifications: u64,
@@ -159,9 +160,10 @@ impl Live {
         }
     }
 
-    /// Somebody has a socket as long as they hold this.
+    /// Somebody has a socket as long as they hold this. It is told their counts soon.
     pub fn attend(&self, user: UserId) -> Attendance {
         self.shared.people.add_socket(user);
+        self.shared.people.note(user, |due| due.counts = true);
         Attendance {
             shared: Arc::clone(&self.shared),
             user,
@@ -198,6 +200,10 @@ impl Shared {
                     Audience::Room(_) => return,
                 };
                 for user in people {
+                    if let Some(id) = chat::deleted_message(&live.name, &live.payload) {
+                        self.people
+                            .replace_told(*user, &format!(r#""id":"{id}""#), live);
+                    }
                     self.people.push_from(*user, live);
                 }
             }
@@ -207,6 +213,27 @@ impl Shared {
             Event::PostCreated {
                 post_id, author_id, ..
             } if !self.people.is_nobody_there() => self.hints.note(*author_id, *post_id),
+            // What one was told of the other is not told again.
+            Event::UserBlocked {
+                user_id,
+                blocked_id,
+            } => {
+                for user in [user_id, blocked_id] {
+                    self.people.forget_told(*user);
+                    self.people.note(*user, |due| due.counts = true);
+                }
+            }
+            Event::UserUnblocked {
+                user_id,
+                blocked_id,
+            } => {
+                for user in [user_id, blocked_id] {
+                    self.people.note(*user, |due| due.counts = true);
+                }
+            }
+            Event::UserMuted { user_id, .. } | Event::UserUnmuted { user_id, .. } => {
+                self.people.note(*user_id, |due| due.counts = true);
+            }
             Event::SessionEnded { user_id, .. } | Event::SessionsEnded { user_id, .. } => {
                 self.people.ring_bell(*user_id);
             }

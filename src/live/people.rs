@@ -99,7 +99,11 @@ impl People {
 
     /// Somebody has one more socket.
     pub(super) fn add_socket(&self, user: UserId) {
-        self.lock().people.entry(user).or_default().sockets += 1;
+        let mut state = self.lock();
+        let one = state.people.entry(user).or_default();
+        one.sockets += 1;
+        // The new one was told nothing yet.
+        one.told = None;
     }
 
     /// Somebody has one socket less.
@@ -202,6 +206,30 @@ impl People {
             let before = log.ring.bytes();
             log.ring.push(happening, max_bytes);
             log.bell.send_replace(());
+            let after = log.ring.bytes();
+            state.bytes = state.bytes - before + after;
+        }
+    }
+
+    /// Forgets what somebody's streams were told lately: who comes back loads anew.
+    pub(super) fn forget_told(&self, user: UserId) {
+        let mut state = self.lock();
+        let known = state.people.get_mut(&user);
+        if let Some(log) = known.and_then(|one| one.log.as_mut()) {
+            let bytes = log.ring.bytes();
+            log.ring.clear();
+            log.bell.send_replace(());
+            state.bytes -= bytes;
+        }
+    }
+
+    /// Somebody is told something instead of what they were told with such a text in it.
+    pub(super) fn replace_told(&self, user: UserId, text: &str, live: &event::Live) {
+        let mut state = self.lock();
+        let known = state.people.get_mut(&user);
+        if let Some(log) = known.and_then(|one| one.log.as_mut()) {
+            let before = log.ring.bytes();
+            log.ring.replace(text, &live.name, &live.payload);
             let after = log.ring.bytes();
             state.bytes = state.bytes - before + after;
         }

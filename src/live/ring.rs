@@ -73,6 +73,24 @@ impl Ring {
         }
     }
 
+    /// Puts something else in the place of the events whose payloads contain a text.
+    pub(super) fn replace(&mut self, text: &str, name: &str, payload: &str) {
+        let meant = self.events.iter_mut();
+        for event in meant.filter(|event| event.payload.contains(text)) {
+            self.bytes = self.bytes - event.payload.len() + payload.len();
+            *event = Arc::new(Happening {
+                name: name.to_owned(),
+                payload: payload.to_owned(),
+            });
+        }
+    }
+
+    /// Forgets the events that are here: who has not had them yet is not told of them.
+    pub(super) fn clear(&mut self) {
+        self.events.clear();
+        self.bytes = 0;
+    }
+
     /// What an id that a client names means here.
     pub(super) fn place(&self, id: &str) -> Place {
         if id.is_empty() {
@@ -141,6 +159,19 @@ mod tests {
         for foreign in ["e-4", "f-1", "e-", "e", "-1", "e--1", "e-x"] {
             assert_eq!(ring.place(foreign), Place::Lost, "{foreign}");
         }
+    }
+
+    #[test]
+    fn what_was_forgotten_is_lost_for_who_did_not_have_it() {
+        let mut ring = Ring::new("e".into());
+        for text in ["a", "b"] {
+            ring.push(happening(text), MAX_BYTES);
+        }
+        ring.clear();
+        assert_eq!((ring.bytes(), ring.place("e-1")), (0, Place::Lost));
+        assert_eq!(ring.place("e-2"), Place::After(2));
+        ring.push(happening("c"), MAX_BYTES);
+        assert_eq!(payloads(&ring, 2), [(3, "c".into())]);
     }
 
     #[test]

@@ -98,6 +98,15 @@ pub fn publish(tx: &WriteTx<'_>, holder: Holder, is_public: bool) -> Result<()> 
     Ok(())
 }
 
+/// Sets from when on nobody gets what a holder has; none for never.
+pub fn set_end(tx: &WriteTx<'_>, holder: Holder, ends_at: Option<Timestamp>) -> Result<()> {
+    for stub in sql::held_by(tx, holder)? {
+        sql::set_end(tx, stub.id, ends_at)?;
+        changed(tx, stub.id);
+    }
+    Ok(())
+}
+
 /// Removes all that a holder has.
 pub fn release(tx: &WriteTx<'_>, holder: Holder, at: Timestamp) -> Result<()> {
     for stub in sql::held_by(tx, holder)? {

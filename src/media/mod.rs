@@ -5,7 +5,7 @@
 //! * [`pictures`]: decoding, resizing, encoding, with nothing but bytes in and out;
 //! * `variants`: what there is of a picture, and under which names;
 //! * `pool`: the threads for all that;
-//! * `serving`: what an address opens;
+//! * `serving`: what an address opens; `preview`: a picture in small, for other parts of the server;
 //! * `sweep`: what nobody uses goes;
 //! * `commands`, `sql`: what is noted in the database. The bytes are files: see [`crate::blobs`].
 //!
@@ -21,6 +21,7 @@ mod films;
 mod intake;
 pub mod pictures;
 mod pool;
+mod preview;
 mod queue;
 mod resumable;
 mod serving;
@@ -52,7 +53,7 @@ use crate::text;
 pub use claim::Claim;
 pub use commands::{
     AddMedia, ForgetBlob, NewMedia, PruneMedia, RemoveMedia, SetConversion, UpdateMedia, attach,
-    insert, publish, release,
+    insert, publish, release, set_end,
 };
 #[cfg(fuzzing)]
 pub use intake::recognised_as;
@@ -104,6 +105,7 @@ pub enum Conversion {
 /// Whether an upload is ready to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = MediaStatus)]
 pub enum Status {
     /// It is.
     Ready,
@@ -225,6 +227,15 @@ struct Stored {
 }
 
 impl MediaItem {
+    /// Has its addresses signed for some minutes alone, those that are signed.
+    fn sign_briefly(&mut self) {
+        let variants = self.variants.iter_mut().map(|variant| &mut variant.url);
+        let others = self.poster_url.iter_mut().chain(&mut self.hls_url);
+        for link in variants.chain(others).chain([&mut self.url]) {
+            link.sign_briefly();
+        }
+    }
+
     fn new(id: MediaId, stored: Stored) -> Self {
         let link = |path: String| {
             if stored.is_public {
@@ -300,6 +311,8 @@ pub enum Holder {
     Message(i64),
     /// A room, as its picture.
     Room(i64),
+    /// A story, by its id.
+    Story(i64),
 }
 
 impl Holder {
@@ -311,6 +324,7 @@ impl Holder {
             Self::Banner(id) => (3, Some(id)),
             Self::Message(id) => (4, Some(id)),
             Self::Room(id) => (5, Some(id)),
+            Self::Story(id) => (6, Some(id)),
         }
     }
 
@@ -321,6 +335,7 @@ impl Holder {
             (3, Some(id)) => Self::Banner(id),
             (4, Some(id)) => Self::Message(id),
             (5, Some(id)) => Self::Room(id),
+            (6, Some(id)) => Self::Story(id),
             _ => Self::Nobody,
         }
     }

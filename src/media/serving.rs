@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use metrics::counter;
@@ -26,6 +27,9 @@ use crate::tasks;
 /// Files up to this size are remembered.
 const SMALL: u64 = 256 * 1024;
 
+/// How long what is not for everybody may be kept at most by who is shown it.
+const FRESH: Duration = Duration::from_hours(1);
+
 /// Files whose rows are remembered.
 const ROWS: u64 = 20_000;
 
@@ -38,6 +42,8 @@ pub struct Served {
     pub etag: String,
     /// Whether everybody may keep it.
     pub is_public: bool,
+    /// How long who is shown it may keep it, where it is not for everybody.
+    pub fresh_for: Duration,
     /// Whether this address never shows anything else.
     pub is_fixed: bool,
 }
@@ -111,7 +117,7 @@ impl Media {
     ///
     /// Errors: `media_not_found`; `invalid_signature` where it is not public; those of making it.
     pub async fn open(&self, wish: Wish<'_>) -> Result<Served> {
-        let file = self.find_file(wish.id).await?;
+        let file = self.find_lasting(wish.id).await?;
         if !file.is_public {
             self.check_signature(wish)?;
         }
@@ -126,6 +132,7 @@ impl Media {
             media_type: variant.form.media_type(),
             etag,
             is_public: file.is_public,
+            fresh_for: self.fresh_for(&file),
             is_fixed: matches!(variant.size, Size::Width(_)),
         })
     }
@@ -159,15 +166,32 @@ impl Media {
             media_type,
             etag: format!("\"{:.16}-{name}\"", file.hash.to_string()),
             is_public: file.is_public,
+            fresh_for: self.fresh_for(file),
             is_fixed: true,
         })
+    }
+
+    /// How long it may be kept by who is shown it.
+    fn fresh_for(&self, file: &sql::File) -> Duration {
+        let left = file.ends_at.map(|end| end.since(self.shared.ids.now()));
+        left.map_or(FRESH, |left| left.min(FRESH))
+    }
+
+    /// The file by that id, unless its time is over.
+    async fn find_lasting(&self, id: MediaId) -> Result<Arc<sql::File>> {
+        let file = self.find_file(id).await?;
+        let now = self.shared.ids.now();
+        if file.ends_at.is_some_and(|end| end <= now) {
+            return Err(Error::new(Code::MediaNotFound));
+        }
+        Ok(file)
     }
 
     /// A part of a film for changing connections. `key` is `open`, or a signature.
     ///
     /// Errors: `media_not_found`; `invalid_signature` where it is not public.
     pub async fn open_ladder(&self, id: MediaId, key: &str, name: &str) -> Result<Served> {
-        let file = self.find_file(id).await?;
+        let file = self.find_lasting(id).await?;
         if !file.is_public {
             let signature = key
                 .split_once('-')
@@ -207,6 +231,7 @@ impl Media {
                 name.replace('/', "-")
             ),
             is_public: file.is_public,
+            fresh_for: self.fresh_for(&file),
             is_fixed: true,
         })
     }
@@ -240,7 +265,7 @@ impl Media {
         Ok(file)
     }
 
-    async fn open_picture(
+    pub(super) async fn open_picture(
         &self,
         file: &sql::File,
         variant: Variant,

@@ -65,6 +65,16 @@ pub fn of_messages(tx: &ReadTx<'_>, messages: &[i64]) -> Result<Vec<(i64, MediaI
     held_by_all(tx, Holder::Message(0), messages)
 }
 
+/// What these stories have: with the story's id. The addresses are good for some minutes, since who may see a story may
+/// soon be others.
+pub fn of_stories(tx: &ReadTx<'_>, stories: &[i64]) -> Result<Vec<(i64, MediaItem)>> {
+    let mut found = held_by_all(tx, Holder::Story(0), stories)?;
+    for (_, item) in &mut found {
+        item.sign_briefly();
+    }
+    Ok(found)
+}
+
 /// What holders of one kind have, by their ids.
 fn held_by_all(tx: &ReadTx<'_>, kind: Holder, ids: &[i64]) -> Result<Vec<(i64, MediaItem)>> {
     let ids = serde_json::to_string(ids).map_err(Error::internal)?;
@@ -120,6 +130,8 @@ pub(super) struct File {
     pub(super) is_animated: bool,
     pub(super) focus: Focus,
     pub(super) is_public: bool,
+    /// From then on nobody gets it.
+    pub(super) ends_at: Option<Timestamp>,
     pub(super) plays: bool,
     pub(super) conversion: Conversion,
     pub(super) failure: Option<Code>,
@@ -128,8 +140,8 @@ pub(super) struct File {
 /// A file by the id in its address.
 pub(super) fn find_file(tx: &ReadTx<'_>, id: MediaId) -> Result<Option<File>> {
     tx.optional(
-        "SELECT m.hash, m.kind, m.format, m.is_animated, m.focus_x, m.focus_y, m.is_public, m.plays, b.conversion,
-                b.failure
+        "SELECT m.hash, m.kind, m.format, m.is_animated, m.focus_x, m.focus_y, m.is_public, m.ends_at, m.plays,
+                b.conversion, b.failure
          FROM media AS m
          JOIN blobs AS b ON b.hash = m.hash
          WHERE m.id = :id",
@@ -145,6 +157,7 @@ pub(super) fn find_file(tx: &ReadTx<'_>, id: MediaId) -> Result<Option<File>> {
                     y: row.get("focus_y")?,
                 },
                 is_public: row.get("is_public")?,
+                ends_at: row.get("ends_at")?,
                 plays: row.get("plays")?,
                 conversion: row.get("conversion")?,
                 failure: failure(row)?,
@@ -452,6 +465,15 @@ pub(super) fn put_holder(
             ":id": id, ":holder": kind, ":holder_id": holder_id,
             ":position": i64::try_from(position).map_err(Error::internal)?, ":is_public": is_public,
         },
+    )?;
+    Ok(())
+}
+
+/// Sets from when on nobody gets a file.
+pub(super) fn set_end(tx: &WriteTx<'_>, id: MediaId, ends_at: Option<Timestamp>) -> Result<()> {
+    tx.execute(
+        "UPDATE media SET ends_at = :ends_at WHERE id = :id",
+        named_params! { ":id": id, ":ends_at": ends_at },
     )?;
     Ok(())
 }

@@ -199,7 +199,11 @@ pub(super) fn effect(event: Event, at: Timestamp) -> Effect {
         | Event::Live(_)
         | Event::PresenceHidden { .. }
         | Event::RoomLeft { .. }
-        | Event::ChatCountsChanged { .. } => Effect::None,
+        | Event::RoomClosed { .. }
+        | Event::ChatCountsChanged { .. }
+        | Event::MessageTouched { .. }
+        | Event::MessagesExpired { .. }
+        | Event::FollowedTagsChanged { .. } => Effect::None,
     }
 }
 

@@ -60,7 +60,7 @@ impl Command for CreatePost {
         let event_seq = tx.emit(self.at, event)?;
         sql::insert(tx, self, &hashtags, event_seq)?;
         self.bring_media(tx)?;
-        sql::put_hashtags(tx, self.id, &hashtags)?;
+        sql::put_hashtags(tx, self.id, self.visibility, &hashtags)?;
         sql::put_mentions(tx, self.id, &mentioned)?;
         sql::add_post_count(tx, self.author_id, self.visibility, 1)?;
         if !self.uploads.is_empty() || !self.media.is_empty() {
@@ -165,7 +165,8 @@ impl Command for UpdatePost {
             visibility,
             self.at,
         )?;
-        sql::put_hashtags(tx, self.id, &hashtags)?;
+        sql::clear_hashtags(tx, self.id)?;
+        sql::put_hashtags(tx, self.id, visibility, &hashtags)?;
         sql::put_mentions(tx, self.id, &mentioned(tx, texts)?)?;
         if visibility != before.visibility {
             sql::add_post_count(tx, self.author_id, before.visibility, -1)?;
@@ -205,7 +206,7 @@ impl Command for DeletePost {
             .ok_or(Code::PostNotFound)?;
         sql::mark_deleted(tx, self.id, self.at)?;
         media::release(tx, Holder::Post(self.id.get()), self.at)?;
-        sql::put_hashtags(tx, self.id, &[])?;
+        sql::clear_hashtags(tx, self.id)?;
         sql::add_post_count(tx, stub.author_id, stub.visibility, -1)?;
         tx.emit(
             self.at,
@@ -222,7 +223,7 @@ impl Command for DeletePost {
 pub(super) fn active_person(tx: &ReadTx<'_>, id: UserId) -> Result<Person> {
     users::sql::find(tx, id)?
         .filter(|user| user.status == UserStatus::Active)
-        .map(|user| user.person)
+        .map(|user| user.person.clone())
         .ok_or(Code::UserNotFound.into())
 }
 

@@ -157,6 +157,7 @@ pub fn register(registry: &mut Registry) {
     registry.add::<UpdatePost>();
     registry.add::<DeletePost>();
     registry.add::<SetReaction>();
+    registry.cache::<sql::PostRow>();
     comments::register(registry);
 }
 
@@ -223,12 +224,7 @@ impl Posts {
     pub async fn get_many(&self, viewer: UserId, ids: Vec<PostId>) -> Result<Vec<Post>> {
         self.store
             .read(move |tx| {
-                let mut posts = Vec::new();
-                for post in sql::find_many(tx, viewer, &ids)? {
-                    if post.visibility.allows_viewer(tx, viewer, post.author_id)? {
-                        posts.push(post);
-                    }
-                }
+                let mut posts = readable(tx, viewer, &ids)?;
                 posts.sort_by_key(|post| ids.iter().position(|id| *id == post.id));
                 Ok(posts)
             })
@@ -304,15 +300,22 @@ impl Posts {
             .await
     }
 
-    /// Of posts that somebody has written: how many their followers may see, and which of these people are that.
+    /// Of posts that somebody has written: how many their followers may see, and which of these people are that and do not
+    /// mute them.
     pub async fn follower_audience(
         &self,
         author: UserId,
         posts: Vec<PostId>,
         people: Arc<[UserId]>,
     ) -> Result<(usize, Vec<UserId>)> {
+        let now = self.ids.now();
         self.store
-            .read(move |tx| follower_audience(tx, author, &posts, &people))
+            .read(move |tx| {
+                let (count, mut readers) = follower_audience(tx, author, &posts, &people)?;
+                let muters = users::muters_among(tx, author, &readers, now)?;
+                readers.retain(|reader| !muters.contains(reader));
+                Ok((count, readers))
+            })
             .await
     }
 
@@ -388,6 +391,11 @@ pub fn is_visible(tx: &ReadTx<'_>, viewer: UserId, id: PostId) -> Result<bool> {
         Some(stub) => stub.visibility.allows_viewer(tx, viewer, stub.author_id),
         None => Ok(false),
     }
+}
+
+/// Those of these posts that somebody may see, newest first: a few statements, however many they are.
+pub fn readable(tx: &ReadTx<'_>, viewer: UserId, ids: &[PostId]) -> Result<Vec<Post>> {
+    sql::readable(tx, viewer, ids)
 }
 
 /// A text that may be absent; an empty one counts as absent.

@@ -1,6 +1,8 @@
 //! The statements over `posts`, their tags, mentions and edits, and `reactions`.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::{Row, named_params};
 
@@ -10,70 +12,177 @@ use crate::error::{Error, Result};
 use crate::id::{PostId, ReactionId, UserId};
 use crate::media::{self, MediaItem};
 use crate::page::Page;
-use crate::store::{ReadTx, WriteTx};
-use crate::users::{self, Person};
+use crate::store::{CachedRow, ReadTx, WriteTx};
+use crate::users::{self, Person, User};
 
-/// A post as its reader sees it: one row joined with its author and with the reader's reaction (`:viewer`).
-const POST: &str = "
-    SELECT p.id AS post_id, p.content, p.caption, p.hashtags, p.visibility, p.likes_count, p.dislikes_count,
-           p.comments_count, p.media_count, p.is_deleted, p.created_at, p.updated_at,
-           EXISTS (SELECT 1 FROM post_edits AS e WHERE e.post_id = p.id) AS is_edited,
-           u.id, u.username, u.name, u.avatar,
-           r.value AS reaction
-    FROM posts AS p
-    JOIN users AS u ON u.id = p.author_id
-    LEFT JOIN reactions AS r ON r.post_id = p.id AND r.user_id = :viewer";
+/// A post's row: what is the same for all its readers.
+#[derive(Debug)]
+pub(super) struct PostRow {
+    author_id: UserId,
+    content: Option<String>,
+    caption: Option<String>,
+    hashtags: Vec<String>,
+    visibility: Visibility,
+    likes: u64,
+    dislikes: u64,
+    comments: u64,
+    has_media: bool,
+    is_edited: bool,
+    is_deleted: bool,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
 
-/// A post without what it has of pictures, and whether it has some.
-fn post(row: &Row<'_>) -> rusqlite::Result<(Post, bool)> {
-    let author = users::sql::person(row)?;
-    let likes = row.get("likes_count")?;
-    let is_deleted: bool = row.get("is_deleted")?;
-    let reaction: Option<i64> = row.get("reaction")?;
-    let media_count: i64 = row.get("media_count")?;
-    let post = Post {
-        id: row.get("post_id")?,
-        author_id: author.id,
-        author_username: author.username.clone(),
-        author,
-        content: row.get("content")?,
-        caption: row.get("caption")?,
-        ai_content: None,
-        ai_caption: None,
-        image_urls: Vec::new(),
-        image_public_ids: Vec::new(),
-        media: Vec::new(),
-        hashtags: hashtags(row)?,
-        visibility: row.get("visibility")?,
-        likes,
-        dislikes: row.get("dislikes_count")?,
-        is_liked: reaction == Some(1),
-        is_disliked: reaction == Some(-1),
-        count: Count {
-            likes,
-            comments: row.get("comments_count")?,
-        },
-        is_edited: row.get("is_edited")?,
-        is_active: !is_deleted,
-        is_deleted,
-        created_at: row.get("created_at")?,
-        updated_at: row.get("updated_at")?,
-    };
-    Ok((post, media_count > 0))
+impl CachedRow for PostRow {
+    const TABLE: &'static str = "posts";
+
+    fn read(tx: &ReadTx<'_>, ids: &[i64]) -> Result<Vec<(i64, Self)>> {
+        let ids = serde_json::to_string(ids).map_err(Error::internal)?;
+        tx.all(
+            "SELECT id, author_id, content, caption, hashtags, visibility, likes_count, dislikes_count, comments_count,
+                    media_count, is_deleted, created_at, updated_at,
+                    -- The row is updated with each edit.
+                    EXISTS (SELECT 1 FROM post_edits AS e WHERE e.post_id = posts.id) AS is_edited
+             FROM posts
+             WHERE id IN (SELECT value FROM json_each(:ids))",
+            named_params! { ":ids": ids },
+            |row| {
+                let media_count: i64 = row.get("media_count")?;
+                let post = Self {
+                    author_id: row.get("author_id")?,
+                    content: row.get("content")?,
+                    caption: row.get("caption")?,
+                    hashtags: hashtags(row)?,
+                    visibility: row.get("visibility")?,
+                    likes: row.get("likes_count")?,
+                    dislikes: row.get("dislikes_count")?,
+                    comments: row.get("comments_count")?,
+                    has_media: media_count > 0,
+                    is_edited: row.get("is_edited")?,
+                    is_deleted: row.get("is_deleted")?,
+                    created_at: row.get("created_at")?,
+                    updated_at: row.get("updated_at")?,
+                };
+                Ok((row.get("id")?, post))
+            },
+        )
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let texts = [self.content.as_ref(), self.caption.as_ref()];
+        let texts = texts.into_iter().flatten().chain(&self.hashtags);
+        texts
+            .map(|text| size_of::<String>() + text.len())
+            .sum::<usize>()
+    }
+}
+
+impl PostRow {
+    /// The post for one reader, without what it has of pictures.
+    fn post(&self, id: PostId, author: Person, reaction: Option<i64>) -> Post {
+        Post {
+            id,
+            author_id: author.id,
+            author_username: author.username.clone(),
+            author,
+            content: self.content.clone(),
+            caption: self.caption.clone(),
+            ai_content: None,
+            ai_caption: None,
+            image_urls: Vec::new(),
+            image_public_ids: Vec::new(),
+            media: Vec::new(),
+            hashtags: self.hashtags.clone(),
+            visibility: self.visibility,
+            likes: self.likes,
+            dislikes: self.dislikes,
+            is_liked: reaction == Some(1),
+            is_disliked: reaction == Some(-1),
+            count: Count {
+                likes: self.likes,
+                comments: self.comments,
+            },
+            is_edited: self.is_edited,
+            is_active: !self.is_deleted,
+            is_deleted: self.is_deleted,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+/// These posts as somebody sees them, in this order; not those that are removed, and those alone of which `shows` is true.
+fn posts(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    ids: &[PostId],
+    shows: impl Fn(&PostRow) -> bool,
+) -> Result<Vec<Post>> {
+    let numbers: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let rows = tx.rows::<PostRow>(&numbers)?;
+    show(tx, viewer, ids, &rows, shows)
+}
+
+fn show(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    ids: &[PostId],
+    rows: &HashMap<i64, Arc<PostRow>>,
+    shows: impl Fn(&PostRow) -> bool,
+) -> Result<Vec<Post>> {
+    let shown: Vec<(PostId, &PostRow)> = ids
+        .iter()
+        .filter_map(|id| Some((*id, rows.get(&id.get())?.as_ref())))
+        .filter(|(_, row)| !row.is_deleted && shows(row))
+        .collect();
+    if shown.is_empty() {
+        return Ok(Vec::new());
+    }
+    let authors = distinct(shown.iter().map(|(_, row)| row.author_id));
+    let authors: Vec<i64> = authors.into_iter().map(UserId::get).collect();
+    let authors = tx.rows::<User>(&authors)?;
+    let reactions = reactions(tx, viewer, &shown)?;
+    let with_media = shown.iter().filter(|(_, row)| row.has_media);
+    let with_media: Vec<i64> = with_media.map(|(id, _)| id.get()).collect();
+    let posts = shown.into_iter().filter_map(|(id, row)| {
+        let author = authors.get(&row.author_id.get())?.person.clone();
+        Some(row.post(id, author, reactions.get(&id).copied()))
+    });
+    bring_media(tx, posts.collect(), &with_media)
+}
+
+fn distinct(ids: impl Iterator<Item = UserId>) -> Vec<UserId> {
+    let mut ids: Vec<UserId> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// How somebody reacted to these posts.
+fn reactions(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    posts: &[(PostId, &PostRow)],
+) -> Result<HashMap<PostId, i64>> {
+    let ids: Vec<i64> = posts.iter().map(|(id, _)| id.get()).collect();
+    let ids = serde_json::to_string(&ids).map_err(Error::internal)?;
+    let rows = tx.all(
+        "SELECT r.post_id, r.value
+         FROM json_each(:ids) AS wanted
+         CROSS JOIN reactions AS r ON r.post_id = wanted.value AND r.user_id = :viewer",
+        named_params! { ":ids": ids, ":viewer": viewer },
+        |row| Ok((row.get("post_id")?, row.get("value")?)),
+    )?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Brings the posts their pictures: in one statement for all, and none where there are none.
-fn with_media(tx: &ReadTx<'_>, rows: Vec<(Post, bool)>) -> Result<Vec<Post>> {
-    let wanting: Vec<i64> = rows
-        .iter()
-        .filter_map(|(post, has_media)| has_media.then_some(post.id.get()))
-        .collect();
-    let mut posts: Vec<Post> = rows.into_iter().map(|(post, _)| post).collect();
+fn bring_media(tx: &ReadTx<'_>, mut posts: Vec<Post>, wanting: &[i64]) -> Result<Vec<Post>> {
     if wanting.is_empty() {
         return Ok(posts);
     }
     let mut found: HashMap<i64, Vec<MediaItem>> = HashMap::new();
-    for (id, item) in media::sql::of_posts(tx, &wanting)? {
+    for (id, item) in media::sql::of_posts(tx, wanting)? {
         found.entry(id).or_default().push(item);
     }
     for post in &mut posts {
@@ -114,27 +223,23 @@ pub(super) fn find_stub(tx: &ReadTx<'_>, id: PostId) -> Result<Option<Stub>> {
 
 /// A post that is not removed, whoever may see it.
 pub(super) fn find(tx: &ReadTx<'_>, viewer: UserId, id: PostId) -> Result<Option<Post>> {
-    let row = tx.optional(
-        &format!("{POST} WHERE p.id = :id AND p.is_deleted = 0"),
-        named_params! { ":id": id, ":viewer": viewer },
-        post,
-    )?;
-    Ok(with_media(tx, row.into_iter().collect())?.pop())
+    Ok(posts(tx, viewer, &[id], |_row| true)?.pop())
 }
 
-/// Those of these posts that are not removed, whoever may see them.
-pub(super) fn find_many(tx: &ReadTx<'_>, viewer: UserId, ids: &[PostId]) -> Result<Vec<Post>> {
-    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
-    let ids = serde_json::to_string(&ids).map_err(Error::internal)?;
-    let rows = tx.all(
-        &format!(
-            "{POST}
-             WHERE p.id IN (SELECT value FROM json_each(:ids)) AND p.is_deleted = 0"
-        ),
-        named_params! { ":ids": ids, ":viewer": viewer },
-        post,
-    )?;
-    with_media(tx, rows)
+/// Those of these posts that the viewer may see, newest first.
+pub(super) fn readable(tx: &ReadTx<'_>, viewer: UserId, ids: &[PostId]) -> Result<Vec<Post>> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable_by_key(|id| Reverse(*id));
+    ids.dedup();
+    let numbers: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let rows = tx.rows::<PostRow>(&numbers)?;
+    let authors = distinct(rows.values().map(|row| row.author_id));
+    let relations = users::relations(tx, viewer, &authors)?;
+    show(tx, viewer, &ids, &rows, |row| {
+        relations
+            .get(&row.author_id)
+            .is_some_and(|relation| row.visibility.allows(*relation))
+    })
 }
 
 /// Somebody's posts of these visibilities, newest first.
@@ -153,18 +258,14 @@ pub(super) fn by_author(
         .map(|visibility| range.replace("{}", &(*visibility as u8).to_string()))
         .collect();
     let ids = ranges.join(" UNION ALL ");
-    let rows = tx.all(
-        &format!(
-            "{POST}
-             WHERE p.id IN ({ids} ORDER BY id DESC LIMIT :limit OFFSET :offset)
-             ORDER BY p.id DESC"
-        ),
+    let ids = tx.all(
+        &format!("{ids} ORDER BY id DESC LIMIT :limit OFFSET :offset"),
         named_params! {
-            ":viewer": viewer, ":author": author, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset,
+            ":author": author, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset,
         },
-        post,
+        |row| row.get("id"),
     )?;
-    with_media(tx, rows)
+    posts(tx, viewer, &ids, |_row| true)
 }
 
 /// All public posts but of people whom the viewer mutes, and the viewer's own that are not public, newest first.
@@ -174,38 +275,32 @@ pub(super) fn timeline(
     now: Timestamp,
     page: &Page,
 ) -> Result<Vec<Post>> {
-    let rows = tx.all(
-        &format!(
-            "{POST}
-             WHERE p.id IN (
-                 SELECT id FROM posts
-                 WHERE is_deleted = 0 AND visibility = 0 AND id < :below
-                       AND NOT EXISTS (
-                           SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = posts.author_id
-                       )
-                       AND NOT EXISTS (
-                           SELECT 1
-                           FROM mutes
-                           WHERE muter_id = :viewer AND muted_id = posts.author_id
-                                 AND (ends_at IS NULL OR ends_at > :now)
-                       )
-                 UNION ALL
-                 SELECT id FROM posts
-                 WHERE author_id = :viewer AND is_deleted = 0 AND visibility = 1 AND id < :below
-                 UNION ALL
-                 SELECT id FROM posts
-                 WHERE author_id = :viewer AND is_deleted = 0 AND visibility = 2 AND id < :below
-                 ORDER BY id DESC
-                 LIMIT :limit OFFSET :offset
-             )
-             ORDER BY p.id DESC"
-        ),
+    let ids = tx.all(
+        "SELECT id FROM posts
+         WHERE is_deleted = 0 AND visibility = 0 AND id < :below
+               AND NOT EXISTS (
+                   SELECT 1 FROM blocked_pairs WHERE user_id = :viewer AND other_id = posts.author_id
+               )
+               AND NOT EXISTS (
+                   SELECT 1
+                   FROM mutes
+                   WHERE muter_id = :viewer AND muted_id = posts.author_id
+                         AND (ends_at IS NULL OR ends_at > :now)
+               )
+         UNION ALL
+         SELECT id FROM posts
+         WHERE author_id = :viewer AND is_deleted = 0 AND visibility = 1 AND id < :below
+         UNION ALL
+         SELECT id FROM posts
+         WHERE author_id = :viewer AND is_deleted = 0 AND visibility = 2 AND id < :below
+         ORDER BY id DESC
+         LIMIT :limit OFFSET :offset",
         named_params! {
             ":viewer": viewer, ":now": now, ":below": page.below(), ":limit": page.fetch(), ":offset": page.offset,
         },
-        post,
+        |row| row.get("id"),
     )?;
-    with_media(tx, rows)
+    readable(tx, viewer, &ids)
 }
 
 pub(super) fn insert(
@@ -304,16 +399,44 @@ pub(super) fn edits(
     )
 }
 
-/// Puts a post under these tags and no others.
-pub(super) fn put_hashtags(tx: &WriteTx<'_>, id: PostId, tags: &[String]) -> Result<()> {
+/// Takes a post away from all tags.
+pub(super) fn clear_hashtags(tx: &WriteTx<'_>, id: PostId) -> Result<()> {
+    tx.execute(
+        "UPDATE tags SET posts_count = posts_count - 1
+         WHERE tag IN (SELECT tag FROM post_hashtags WHERE post_id = :id)",
+        named_params! { ":id": id },
+    )?;
+    tx.execute(
+        "DELETE FROM tags
+         WHERE tag IN (SELECT tag FROM post_hashtags WHERE post_id = :id) AND posts_count = 0 AND followers_count = 0",
+        named_params! { ":id": id },
+    )?;
     tx.execute(
         "DELETE FROM post_hashtags WHERE post_id = :id",
         named_params! { ":id": id },
     )?;
+    Ok(())
+}
+
+/// Puts a post that is under no tags under these; what is not public stands under none.
+pub(super) fn put_hashtags(
+    tx: &WriteTx<'_>,
+    id: PostId,
+    visibility: Visibility,
+    tags: &[String],
+) -> Result<()> {
+    if visibility != Visibility::Public {
+        return Ok(());
+    }
     for tag in tags {
-        tx.execute(
+        let added = tx.execute(
             "INSERT OR IGNORE INTO post_hashtags (tag, post_id) VALUES (:tag, :id)",
             named_params! { ":tag": tag, ":id": id },
+        )?;
+        tx.execute(
+            "INSERT INTO tags (tag, posts_count) VALUES (:tag, :added)
+             ON CONFLICT (tag) DO UPDATE SET posts_count = posts_count + excluded.posts_count",
+            named_params! { ":tag": tag, ":added": added },
         )?;
     }
     Ok(())
@@ -334,7 +457,7 @@ pub(super) fn put_mentions(tx: &WriteTx<'_>, id: PostId, people: &[UserId]) -> R
     Ok(())
 }
 
-/// Keeps the author's count of posts of a visibility.
+/// Keeps the author's count of posts of a visibility, and which of their public ones is the newest.
 pub(super) fn add_post_count(
     tx: &WriteTx<'_>,
     author: UserId,
@@ -342,7 +465,13 @@ pub(super) fn add_post_count(
     by: i64,
 ) -> Result<()> {
     let sql = match visibility {
-        Visibility::Public => "UPDATE users SET public_posts = public_posts + :by WHERE id = :id",
+        Visibility::Public => {
+            "UPDATE users
+             SET public_posts = public_posts + :by,
+                 latest_public_post = (SELECT max(id) FROM posts
+                                       WHERE author_id = :id AND is_deleted = 0 AND visibility = 0)
+             WHERE id = :id"
+        }
         Visibility::Followers => {
             "UPDATE users SET followers_posts = followers_posts + :by WHERE id = :id"
         }

@@ -11,6 +11,8 @@
 //! theirs that has answers keeps its place, like a removed one: without its text, and without saying whose it was. The
 //! answers beneath it are shown.
 //!
+//! Public posts are read without an account as well, as Atom and RSS, unless their author or the server does not want it.
+//!
 //! What one may not see does not exist for one: 404, never 403. Mutes hide posts in the timeline alone.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};

@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Which hub.
 pub type HubId = u64;
@@ -44,25 +45,9 @@ pub trait PubSub: Send + Sync + 'static {
     fn subscribe(&self, hub: HubId) -> Option<Ear>;
 }
 
-/// The words that come to one hub.
-pub struct Ear {
-    hub: HubId,
-    words: broadcast::Receiver<Word>,
-}
-
-impl Ear {
-    /// The next word of another hub's; none when no more can come.
-    pub async fn next(&mut self) -> Option<Heard> {
-        loop {
-            match self.words.recv().await {
-                Ok(word) if word.from == self.hub => {}
-                Ok(word) => return Some(Heard::Word(word)),
-                Err(broadcast::error::RecvError::Lagged(_)) => return Some(Heard::Gap),
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-    }
-}
+/// The words that come to one hub, of all channels; it ends when no more can come. Whatever a [`PubSub`] goes over makes its
+/// own: over Redis, a subscription to the pattern `chat:room:*` and to `presence`.
+pub type Ear = BoxStream<'static, Heard>;
 
 /// There is one hub, and nobody to tell.
 pub struct Alone;
@@ -95,10 +80,18 @@ impl PubSub for Loopback {
     }
 
     fn subscribe(&self, hub: HubId) -> Option<Ear> {
-        Some(Ear {
-            hub,
-            words: self.words.subscribe(),
-        })
+        let words = stream::unfold(self.words.subscribe(), move |mut words| async move {
+            loop {
+                let heard = match words.recv().await {
+                    Ok(word) if word.from == hub => continue,
+                    Ok(word) => Heard::Word(word),
+                    Err(RecvError::Lagged(_)) => Heard::Gap,
+                    Err(RecvError::Closed) => return None,
+                };
+                return Some((heard, words));
+            }
+        });
+        Some(words.boxed())
     }
 }
 

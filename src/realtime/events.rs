@@ -10,6 +10,7 @@ use super::Shared;
 use super::packet::Event;
 use super::people::Guest;
 use crate::chat::{Folder, MAX_ONLOOKERS, Message, MessageDraft, Room, RoomKey, Span, Status};
+use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::id::{MediaId, MessageId, PostId, UserId};
 use crate::page::Page;
@@ -95,10 +96,18 @@ struct ReadUpTo {
 struct More {
     #[serde(flatten)]
     place: Where,
-    before: Option<u64>,
+    before: Option<Before>,
     after: Option<u64>,
     around: Option<MessageId>,
     limit: Option<u32>,
+}
+
+/// A message's number, or a time (contract, section 13).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Before {
+    Number(u64),
+    Time(Timestamp),
 }
 
 #[derive(Deserialize)]
@@ -295,9 +304,12 @@ async fn join(shared: &Shared, guest: &Arc<Guest>, join: Join) -> Result<String>
             Err(error) => return Err(error),
         },
     };
+    // Ahead of the room is who was shown what a restored backup does not have: the newest will do.
+    let since = since.filter(|number| *number <= room.last_number);
     guest.add_room(room.id)?;
-    let change = shared.hub.enter(guest, &room, since.unwrap_or(0));
-    shared.came_or_went(guest, room.id, &room.key, change, true);
+    if shared.hub.enter(guest, &room, since.unwrap_or(0)) {
+        shared.say_seat(guest, room.id, true);
+    }
     let outcome = if guest.is_gone() {
         Err(Error::new(Code::NotInRoom))
     } else {
@@ -305,10 +317,12 @@ async fn join(shared: &Shared, guest: &Arc<Guest>, join: Join) -> Result<String>
     };
     // Whoever may not read there after all, or is gone, has no seat.
     if outcome.is_err()
-        && let Some((change, key)) = shared.hub.vacate(guest, room.id)
+        && let Some((is_last, _)) = shared.hub.vacate(guest, room.id)
     {
         guest.drop_room(room.id);
-        shared.came_or_went(guest, room.id, &key, change, false);
+        if is_last {
+            shared.say_seat(guest, room.id, false);
+        }
     }
     outcome
 }
@@ -335,7 +349,8 @@ async fn show_what_was(
     if !changed.is_empty() {
         guest.tell("message_changes", &to_json(&changed)?);
     }
-    let mut named = shared.hub.presences().in_room(room.id);
+    let named = shared.hub.presences().in_room(room.id);
+    let mut named = shared.chat.shown_in_room(user, room.id, named).await?;
     named.retain(|user| !guest.is_apart_from(*user));
     named.truncate(MAX_ONLOOKERS);
     guest.tell("room_users", &to_json(&named)?);
@@ -354,6 +369,9 @@ async fn show_what_was(
         for message in &page.messages {
             show(guest, message)?;
         }
+    }
+    if first.has_newer {
+        shared.hub.fall_behind(guest, room.id);
     }
     to_json(&Joined {
         room_id: &room.key,
@@ -455,11 +473,17 @@ async fn start(shared: &Shared, guest: &Arc<Guest>, with: UserId) -> Result<Stri
 
 async fn leave(shared: &Shared, guest: &Arc<Guest>, place: Where) -> Result<String> {
     let key = RoomKey::parse(&place.room_id)?;
-    let room = shared.chat.get(guest.user_id(), key).await?;
-    let change = shared.hub.leave(guest, room.id).ok_or(Code::NotInRoom)?;
-    guest.drop_room(room.id);
-    shared.end_typing(guest, room.id);
-    shared.came_or_went(guest, room.id, &room.key, change, false);
+    // One's own seats are known, whatever one may still read.
+    let Some(room) = shared.hub.seat_in(guest, &key.as_text()) else {
+        shared.chat.get(guest.user_id(), key).await?;
+        return Err(Error::new(Code::NotInRoom));
+    };
+    shared.end_typing(guest, room);
+    let (is_last, _) = shared.hub.vacate(guest, room).ok_or(Code::NotInRoom)?;
+    guest.drop_room(room);
+    if is_last {
+        shared.say_seat(guest, room, false);
+    }
     Ok("{}".to_owned())
 }
 
@@ -486,9 +510,13 @@ async fn send(shared: &Shared, guest: &Arc<Guest>, send: Send) -> Result<String>
 
 async fn typing(shared: &Arc<Shared>, guest: &Arc<Guest>, typing: Typing) -> Result<String> {
     let key = RoomKey::parse(&typing.place.room_id)?;
-    let room = shared.chat.get_to_write(guest.user_id(), key).await?;
+    let (room, is_shown) = shared.chat.get_to_write(guest.user_id(), key).await?;
     if !shared.hub.is_in(guest, room.id) {
         return Err(Error::new(Code::NotInRoom));
+    }
+    // Who is not shown to be there does not type either.
+    if !is_shown {
+        return Ok("{}".to_owned());
     }
     shared.set_typing(guest, room.id, &room.key, typing.is_typing);
     Ok("{}".to_owned())
@@ -497,7 +525,8 @@ async fn typing(shared: &Arc<Shared>, guest: &Arc<Guest>, typing: Typing) -> Res
 async fn more(shared: &Shared, guest: &Arc<Guest>, more: More) -> Result<String> {
     let key = RoomKey::parse(&more.place.room_id)?;
     let span = match (more.before, more.after, more.around) {
-        (Some(number), None, None) => Span::Before(number),
+        (Some(Before::Number(number)), None, None) => Span::Before(number),
+        (Some(Before::Time(time)), None, None) => Span::Until(time),
         (None, Some(number), None) => Span::After(number),
         (None, None, Some(id)) => Span::Around(id),
         (None, None, None) => Span::Latest,

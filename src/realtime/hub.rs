@@ -4,13 +4,13 @@
 //! message that it was shown, so that what is read from the database and what comes live fit together without a gap and
 //! without a repeat: see [`Hub::catch_up`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::engine::{Frame, SendError};
 use super::packet;
 use super::people::Guest;
-use crate::chat::{self, Changed, Presences, Room};
+use crate::chat::{self, Presences, Room};
 use crate::clock::Timestamp;
 use crate::event::{Audience, Live};
 use crate::id::{RoomId, SessionId, UserId};
@@ -29,8 +29,6 @@ pub(super) struct Hub {
     people: RwLock<HashMap<UserId, Vec<Arc<Guest>>>>,
     /// Who wants to know whether somebody is there.
     watchers: RwLock<HashMap<UserId, Vec<Arc<Guest>>>>,
-    /// Those who went since it was last written down when they were seen.
-    gone: Mutex<HashSet<UserId>>,
 }
 
 /// A room that somebody looks at.
@@ -54,30 +52,11 @@ struct Seat {
     shown: u64,
     /// Whether it is shown what comes; else it reads what was there before, and `has_missed` tells that there is more.
     is_live: bool,
+    /// Whether it has to ask for more before it can be shown what comes; what passes until then is not for it.
+    is_behind: bool,
     has_missed: bool,
     /// What else came until then.
     held: Vec<Frame>,
-}
-
-/// What changed when somebody came or went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// The person is in the room now, or no more.
-    Person,
-    /// They are, or were, there by way of another hub as well.
-    Hub,
-    /// They are, or were, there with another connection to this hub as well.
-    Connection,
-}
-
-impl Change {
-    fn of(changed: Changed<()>) -> Self {
-        match changed {
-            Changed { here: None, .. } => Self::Connection,
-            Changed { anywhere: None, .. } => Self::Hub,
-            Changed { .. } => Self::Person,
-        }
-    }
 }
 
 impl Hub {
@@ -87,7 +66,6 @@ impl Hub {
             rooms: RwLock::default(),
             people: RwLock::default(),
             watchers: RwLock::default(),
-            gone: Mutex::default(),
         }
     }
 
@@ -99,20 +77,6 @@ impl Hub {
     /// The name of a room that somebody here looks at.
     pub(super) fn key(&self, room: RoomId) -> Option<String> {
         self.place(room).map(|place| place.key.clone())
-    }
-
-    /// Somebody has no connection here any more.
-    pub(super) fn note_gone(&self, user: UserId) {
-        self.lock_gone().insert(user);
-    }
-
-    /// Those who went since this was last asked.
-    pub(super) fn take_gone(&self) -> Vec<UserId> {
-        std::mem::take(&mut *self.lock_gone()).into_iter().collect()
-    }
-
-    fn lock_gone(&self) -> MutexGuard<'_, HashSet<UserId>> {
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who wants to know whether somebody is there.
@@ -188,8 +152,8 @@ impl Hub {
         has_room
     }
 
-    /// Somebody's connection is gone. Returns the rooms that it looked at, and what that changed there.
-    pub(super) fn remove(&self, guest: &Arc<Guest>) -> Vec<(RoomId, Change, String)> {
+    /// Somebody's connection is gone. Returns the rooms where it was the person's last one here.
+    pub(super) fn remove(&self, guest: &Arc<Guest>) -> Vec<RoomId> {
         {
             let mut people = self.people.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(known) = people.get_mut(&guest.user_id()) {
@@ -203,16 +167,16 @@ impl Hub {
         guest
             .take_rooms()
             .into_iter()
-            .filter_map(|room| {
-                let (change, key) = self.vacate(guest, room)?;
-                Some((room, change, key))
+            .filter(|room| {
+                self.vacate(guest, *room)
+                    .is_some_and(|(is_last, _)| is_last)
             })
             .collect()
     }
 
     /// Seats a connection in a room. What is said from here on is not missed, though not shown before
-    /// [`catch_up`](Self::catch_up).
-    pub(super) fn enter(&self, guest: &Arc<Guest>, room: &Room, shown: u64) -> Change {
+    /// [`catch_up`](Self::catch_up). True when it is the person's first one there, on this hub.
+    pub(super) fn enter(&self, guest: &Arc<Guest>, room: &Room, shown: u64) -> bool {
         loop {
             let place = {
                 let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
@@ -233,13 +197,16 @@ impl Hub {
                 guest: Arc::clone(guest),
                 shown,
                 is_live: false,
+                is_behind: false,
                 has_missed: false,
                 held: Vec::new(),
             };
             if seats.seats.insert(guest.number(), seat).is_some() {
-                return Change::Connection;
+                return false;
             }
-            return Change::of(self.presences.enter(room.id, guest.user_id()));
+            return self
+                .presences
+                .enter(room.id, guest.user_id(), guest.username());
         }
     }
 
@@ -261,17 +228,26 @@ impl Hub {
         seat.is_live
     }
 
-    /// Somebody leaves a room; none when they were not in it.
-    pub(super) fn leave(&self, guest: &Guest, room: RoomId) -> Option<Change> {
-        self.vacate(guest, room).map(|(change, _)| change)
+    /// There is more than one answer holds: the connection is shown nothing until it enters again with what it has.
+    pub(super) fn fall_behind(&self, guest: &Guest, room: RoomId) {
+        let Some(place) = self.place(room) else {
+            return;
+        };
+        if let Some(seat) = place.lock().seats.get_mut(&guest.number()) {
+            seat.is_behind = true;
+            seat.held = Vec::new();
+        }
     }
 
-    /// Takes a connection out of a room: what that changed, and the room's name; none when it was not in it.
-    pub(super) fn vacate(&self, guest: &Guest, room: RoomId) -> Option<(Change, String)> {
+    /// Takes a connection out of a room: whether it was the person's last one there, on this hub, and the room's name; none
+    /// when it was not in it.
+    pub(super) fn vacate(&self, guest: &Guest, room: RoomId) -> Option<(bool, String)> {
         let place = self.place(room)?;
         let mut seats = place.lock();
         seats.seats.remove(&guest.number())?;
-        let change = Change::of(self.presences.leave(room, guest.user_id()));
+        let is_last = self
+            .presences
+            .leave(room, guest.user_id(), guest.username());
         if seats.seats.is_empty() {
             seats.is_closed = true;
             drop(seats);
@@ -284,7 +260,36 @@ impl Hub {
                 rooms.remove(&room);
             }
         }
-        Some((change, place.key.clone()))
+        Some((is_last, place.key.clone()))
+    }
+
+    /// The room of that name in which a connection has a seat.
+    pub(super) fn seat_in(&self, guest: &Guest, key: &str) -> Option<RoomId> {
+        let mut rooms = guest.rooms().into_iter();
+        rooms.find(|room| self.place(*room).is_some_and(|place| place.key == key))
+    }
+
+    /// Whose connections have a seat in a room.
+    pub(super) fn seated(&self, room: RoomId) -> Vec<UserId> {
+        let Some(place) = self.place(room) else {
+            return Vec::new();
+        };
+        let seats = place.lock();
+        let mut people: Vec<UserId> = seats
+            .seats
+            .values()
+            .map(|seat| seat.guest.user_id())
+            .collect();
+        people.sort_unstable();
+        people.dedup();
+        people
+    }
+
+    /// Whether somebody watches somebody else.
+    pub(super) fn watches(&self, watcher: UserId, watched: UserId) -> bool {
+        let watchers = self.watchers.read().unwrap_or_else(PoisonError::into_inner);
+        let all = watchers.get(&watched).into_iter().flatten();
+        all.into_iter().any(|guest| guest.user_id() == watcher)
     }
 
     /// Whether a connection is in a room.
@@ -403,7 +408,7 @@ impl Place {
                 }
                 seat.shown = number;
             }
-            if is_apart {
+            if is_apart || seat.is_behind {
                 continue;
             }
             let is_full = if seat.is_live {
@@ -428,6 +433,7 @@ pub(super) struct Shown<'a> {
     /// Writes the addresses in it, where there may be some.
     links: Option<(&'a Signer, Timestamp)>,
     made: Vec<(Form, Frame)>,
+    reactors: Option<Vec<UserId>>,
 }
 
 /// What makes two clients' forms different.
@@ -449,7 +455,26 @@ impl<'a> Shown<'a> {
             payload,
             links,
             made: Vec::new(),
+            reactors: None,
         }
+    }
+
+    /// Who reacted, as far as the event tells it.
+    pub(super) fn reactors(&mut self) -> &[UserId] {
+        self.reactors
+            .get_or_insert_with(|| chat::reactors(self.name, self.payload))
+    }
+
+    /// The event for somebody for whom these people are not there.
+    pub(super) fn frame_without(
+        &self,
+        namespace: &'static str,
+        base: &Arc<str>,
+        people: &[UserId],
+    ) -> Frame {
+        let payload = chat::without_reactors(self.payload, people);
+        let payload = payload.as_deref().unwrap_or(self.payload);
+        Shown::new(self.name, payload, self.links).frame(namespace, base)
     }
 
     /// The event for a namespace, with addresses that begin with `base`.

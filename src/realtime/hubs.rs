@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::Shared;
-use crate::chat::{Difference, Snapshot, Status};
+use crate::chat::{Snapshot, Status};
 use crate::event::{Audience, Live};
 use crate::id::{RoomId, UserId};
 use crate::live::Happening;
@@ -41,6 +41,7 @@ pub(super) enum Said {
     Room {
         room: RoomId,
         user: UserId,
+        username: String,
         is_there: bool,
     },
     /// Somebody is there, or not.
@@ -97,14 +98,15 @@ impl Shared {
                     Some(Heard::Gap) => self.say(&Said::Hello),
                     Some(Heard::Word(word)) => {
                         last_heard.insert(word.from, Instant::now());
-                        self.hear(&word).await;
+                        self.hear(&word);
                     }
                 },
                 _ = ticks.tick() => {
-                    self.say(&Said::Standing(self.hub.presences().snapshot()));
+                    let presences = self.hub.presences();
+                    self.say(&Said::Standing(presences.snapshot()));
                     let silent = last_heard.extract_if(|_, heard| heard.elapsed() > SILENCE);
-                    for (hub, _) in silent.collect::<Vec<_>>() {
-                        self.take_over(hub, None).await;
+                    for (hub, _) in silent {
+                        presences.replace(hub, None, self.clock.now());
                     }
                 }
                 () = self.tasks.stopping().cancelled() => {
@@ -115,8 +117,8 @@ impl Shared {
         }
     }
 
-    async fn hear(&self, word: &Word) {
-        let presences = self.hub.presences();
+    fn hear(&self, word: &Word) {
+        let (presences, now) = (self.hub.presences(), self.clock.now());
         let said = match serde_json::from_slice(&word.payload) {
             Ok(said) => said,
             Err(error) => {
@@ -127,59 +129,25 @@ impl Shared {
         };
         match said {
             Said::Hello => self.say(&Said::Standing(presences.snapshot())),
-            Said::Standing(snapshot) => self.take_over(word.from, Some(snapshot)).await,
-            Said::Gone => self.take_over(word.from, None).await,
+            Said::Standing(snapshot) => presences.replace(word.from, Some(snapshot), now),
+            Said::Gone => presences.replace(word.from, None, now),
             Said::Room {
                 room,
                 user,
+                username,
                 is_there,
-            } => {
-                presences.heard(word.from, room, user, is_there);
-            }
+            } => presences.heard(word.from, room, user, &username, is_there),
             Said::Person {
                 user,
                 username,
                 status,
-            } => {
-                if let Some(now) = presences.heard_status(word.from, user, status) {
-                    self.tell_watchers(user, &username, now);
-                }
-            }
+            } => presences.heard_status(word.from, user, &username, status, now),
             Said::Show {
                 room,
                 but,
                 name,
                 payload,
             } => self.hub.show_others(room, but, &name, &payload),
-        }
-    }
-
-    /// Another hub stands like that, or is gone: those who are nowhere any more have left.
-    async fn take_over(&self, hub: HubId, snapshot: Option<Snapshot>) {
-        let Difference { left, statuses } = self.hub.presences().replace(hub, snapshot);
-        if left.is_empty() && statuses.is_empty() {
-            return;
-        }
-        let ids = left.iter().map(|(_, user)| *user);
-        let ids = ids.chain(statuses.iter().map(|(user, _)| *user)).collect();
-        let people = match self.chat.people(ids).await {
-            Ok(people) => people,
-            Err(error) => {
-                warn!(error = %error, "Those who left could not be named");
-                return;
-            }
-        };
-        for (room, user) in left {
-            let (Some(person), Some(key)) = (people.get(&user), self.hub.key(room)) else {
-                continue;
-            };
-            let payload = self.presence_payload(user, &person.username, &key);
-            self.hub.show_others(room, user, "user_left", &payload);
-        }
-        for (user, status) in statuses {
-            if let Some(person) = people.get(&user) {
-                self.tell_watchers(user, &person.username, status);
-            }
         }
     }
 
@@ -192,16 +160,6 @@ impl Shared {
             name: name.to_owned(),
             payload,
         });
-    }
-
-    pub(super) fn presence_payload(&self, user: UserId, username: &str, key: &str) -> String {
-        json!({
-            "userId": user,
-            "username": username,
-            "roomId": key,
-            "timestamp": self.clock.now().as_millis(),
-        })
-        .to_string()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! * `engine`: the transport, Engine.IO, over long polling and the `WebSocket` protocol;
 //! * `packet`, `sockets`: the Socket.IO protocol, for whatever application;
-//! * `people`: the application: who somebody is, and how much they may ask;
+//! * `people`: the application: who somebody is; `pace`: how much a connection may ask;
 //! * `events`: what they ask;
 //! * `hub`: who looks at what, and has been shown which of it;
 //! * `hubs`: what hubs tell each other, where there are several;
@@ -18,6 +18,7 @@ mod events;
 mod hub;
 mod hubs;
 mod listing;
+mod pace;
 mod packet;
 mod people;
 mod presence;
@@ -102,6 +103,7 @@ struct Shared {
     committed: mpsc::Sender<Committed>,
     /// Rung when something of the backlog was shown.
     shown: Notify,
+    typing: typing::Typing,
 }
 
 /// What those who look have to hear of a commit.
@@ -120,12 +122,15 @@ enum Committed {
         user_id: UserId,
         reason: String,
     },
+    RoomClosed(RoomId),
     /// Somebody does not want to be seen any more.
     Hidden(UserId),
     /// One follows the other no more.
     Parted(UserId, UserId),
-    /// One has blocked the other, or does so no more.
-    Apart(UserId, UserId),
+    /// One has blocked the other.
+    Blocked(UserId, UserId),
+    /// One blocks the other no more.
+    Unblocked(UserId, UserId),
 }
 
 impl Realtime {
@@ -178,6 +183,7 @@ impl Realtime {
                 clock: clock.clone(),
                 committed: committed.clone(),
                 shown: Notify::new(),
+                typing: typing::Typing::default(),
             });
             observe(store, committed, Arc::clone(&lost));
             shared.start(backlog, ear);
@@ -255,6 +261,7 @@ impl Committed {
                 user_id: *user_id,
                 reason: reason.clone(),
             }),
+            Event::RoomClosed { room_id } => Some(Self::RoomClosed(*room_id)),
             Event::PresenceHidden { user_id } => Some(Self::Hidden(*user_id)),
             Event::UnfollowCreated {
                 user_id,
@@ -264,11 +271,11 @@ impl Committed {
             Event::UserBlocked {
                 user_id,
                 blocked_id,
-            }
-            | Event::UserUnblocked {
+            } => Some(Self::Blocked(*user_id, *blocked_id)),
+            Event::UserUnblocked {
                 user_id,
                 blocked_id,
-            } => Some(Self::Apart(*user_id, *blocked_id)),
+            } => Some(Self::Unblocked(*user_id, *blocked_id)),
             Event::UserStatusChanged { user_id, status } if *status != UserStatus::Active => {
                 Some(Self::SessionsEnded {
                     user_id: *user_id,
@@ -291,6 +298,16 @@ impl Shared {
         let shared = Arc::clone(self);
         self.tasks
             .spawn("last seen", async move { shared.write_seen().await });
+        let shared = Arc::clone(self);
+        let stopping = self.tasks.stopping().clone();
+        self.tasks.spawn("typing", async move {
+            stopping.run_until_cancelled(shared.expire_typing()).await;
+        });
+        let shared = Arc::clone(self);
+        let stopping = self.tasks.stopping().clone();
+        self.tasks.spawn("presence", async move {
+            stopping.run_until_cancelled(shared.tell_news()).await;
+        });
         if let Some(ear) = ear {
             let shared = Arc::clone(self);
             self.tasks
@@ -335,10 +352,22 @@ impl Shared {
                     user_id,
                     reason,
                 }) => self.see_out(user_id, room_id, &reason),
+                Some(Committed::RoomClosed(room_id)) => {
+                    for user in self.hub.seated(room_id) {
+                        self.see_out(user, room_id, "closed");
+                    }
+                }
                 Some(Committed::Hidden(user_id)) => self.hide(user_id),
-                Some(Committed::Parted(one, other)) => self.part(one, other),
-                Some(Committed::Apart(one, other)) => {
+                Some(Committed::Parted(one, other)) => self.reconsider(one, other).await,
+                Some(Committed::Blocked(one, other)) => {
                     self.part(one, other);
+                    for (user, other) in [(one, other), (other, one)] {
+                        for guest in self.hub.guests_of(user) {
+                            guest.add_apart(other);
+                        }
+                    }
+                }
+                Some(Committed::Unblocked(one, other)) => {
                     for user in [one, other] {
                         self.learn_apart(user).await;
                     }
@@ -388,11 +417,21 @@ impl Shared {
         self.gone(guest);
     }
 
-    /// Who is there for somebody has changed.
+    /// Somebody is there for somebody again: read once, however many connections they have. Where it cannot be, they stay
+    /// apart until the connection goes to a room.
     async fn learn_apart(&self, user: UserId) {
-        for guest in self.hub.guests_of(user) {
-            guest.forget_apart();
-            if let Err(error) = self.find_apart(&guest).await {
+        let guests = self.hub.guests_of(user);
+        if guests.is_empty() {
+            return;
+        }
+        let asked: Vec<u32> = guests.iter().map(|guest| guest.forget_apart()).collect();
+        match self.chat.apart_from(user).await {
+            Ok(people) => {
+                for (guest, asked) in guests.iter().zip(asked) {
+                    guest.put_apart(asked, people.clone());
+                }
+            }
+            Err(error) => {
                 warn!(error = %error, "Who is not there for somebody could not be read");
             }
         }
@@ -410,51 +449,36 @@ impl Shared {
     /// Somebody may look at a room no more: their connections are told, and do not.
     fn see_out(&self, user: UserId, room: RoomId, reason: &str) {
         for guest in self.hub.guests_of(user) {
-            let Some((change, key)) = self.hub.vacate(&guest, room) else {
+            let Some((is_last, key)) = self.hub.vacate(&guest, room) else {
                 continue;
             };
             guest.drop_room(room);
             self.end_typing(&guest, room);
             let payload = json!({ "roomId": key, "reason": reason });
             guest.tell("room_left", &payload.to_string());
-            self.came_or_went(&guest, room, &key, change, false);
+            if is_last {
+                self.say_seat(&guest, room, false);
+            }
         }
     }
 
     /// A connection is gone: so is its person from the rooms, if they have no other there.
     fn gone(&self, guest: &Arc<people::Guest>) {
-        for room in guest.rooms() {
-            self.end_typing(guest, room);
-        }
-        for (room, change, key) in self.hub.remove(guest) {
-            self.came_or_went(guest, room, &key, change, false);
+        self.end_all_typing(guest);
+        for room in self.hub.remove(guest) {
+            self.say_seat(guest, room, false);
         }
         self.set_status(guest, Status::Offline);
     }
 
-    /// Tells the others in a room, and the other hubs, that somebody came or went.
-    fn came_or_went(
-        &self,
-        guest: &people::Guest,
-        room: RoomId,
-        key: &str,
-        change: hub::Change,
-        is_there: bool,
-    ) {
-        let user = guest.user_id();
-        if change == hub::Change::Connection {
-            return;
-        }
+    /// Tells the other hubs that somebody looks at a room with their first connection here, or did with their last.
+    fn say_seat(&self, guest: &people::Guest, room: RoomId, is_there: bool) {
         self.say(&Said::Room {
             room,
-            user,
+            user: guest.user_id(),
+            username: guest.username().to_owned(),
             is_there,
         });
-        if change == hub::Change::Person {
-            let payload = self.presence_payload(user, guest.username(), key);
-            let name = if is_there { "user_joined" } else { "user_left" };
-            self.show_to_others(room, user, name, payload);
-        }
     }
 }
 

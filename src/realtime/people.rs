@@ -8,14 +8,13 @@ use axum::extract::Request;
 use axum::http::header;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::engine::{Frame, SendError};
 use super::hub::{MAX_OF_ONE, Shown};
 use super::hubs::Hubs;
+use super::pace::Rate;
 use super::packet::{self, Event, MAIN};
 use super::sockets::{Application, Outlet};
-use super::typing::Typing;
 use super::{Shared, events};
 use crate::actor::Actor;
 use crate::auth::Claims;
@@ -45,14 +44,12 @@ pub(super) struct Guest {
     knows_new_names: bool,
     /// What stands before the paths of files for them.
     base: Arc<str>,
-    pub(super) typing: Typing,
     /// Lets them be told of what happens for them.
     _attendance: Attendance,
     /// None once the connection is over.
     rooms: Mutex<Option<Vec<RoomId>>>,
     apart: Mutex<Apart>,
     watched: Mutex<Vec<UserId>>,
-    pace: Mutex<Pace>,
     /// Whether they were shown out; what they asked before that is not done any more.
     is_out: AtomicBool,
 }
@@ -79,24 +76,6 @@ pub(super) struct Origin {
 struct ConnectBody {
     token: Option<String>,
     events: Option<String>,
-}
-
-/// How many events a connection may send: a burst, and so many in the long run (GCRA).
-#[derive(Debug)]
-struct Pace {
-    /// When all that was sent would have been due.
-    due: Instant,
-}
-
-impl Pace {
-    fn allows(&mut self, now: Instant, each: Duration, burst: u32) -> bool {
-        let due = self.due.max(now) + each;
-        let is_within = due <= now + each * burst;
-        if is_within {
-            self.due = due;
-        }
-        is_within
-    }
 }
 
 impl Guest {
@@ -187,7 +166,12 @@ impl Guest {
     /// The same, to be sent later.
     pub(super) fn frames(&self, shown: &mut Shown<'_>) -> impl Iterator<Item = Frame> + use<> {
         let namespace = self.outlet.namespace();
-        let frame = shown.frame(namespace, &self.base);
+        let unseen = self.apart_among(|| shown.reactors());
+        let frame = if unseen.is_empty() {
+            shown.frame(namespace, &self.base)
+        } else {
+            shown.frame_without(namespace, &self.base, &unseen)
+        };
         let alias = (!self.knows_new_names)
             .then(|| shown.alias(namespace, &self.base))
             .flatten();
@@ -205,6 +189,16 @@ impl Guest {
     pub(super) fn is_apart_from(&self, user: UserId) -> bool {
         let apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
         apart.people.binary_search(&user).is_ok()
+    }
+
+    /// Those of these people who are not there for them. Most have nobody, and then nobody is asked for.
+    fn apart_among<'a>(&self, people: impl FnOnce() -> &'a [UserId]) -> Vec<UserId> {
+        let apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        if apart.people.is_empty() {
+            return Vec::new();
+        }
+        let is_apart = |user: &UserId| apart.people.binary_search(user).is_ok();
+        people().iter().copied().filter(is_apart).collect()
     }
 
     /// Whether it has to be read who is not there for them; with the number of the answer that is expected.
@@ -225,11 +219,23 @@ impl Guest {
         is_current
     }
 
-    /// Who is not there for them has changed: it is to be read again. What was known holds until then.
-    pub(super) fn forget_apart(&self) {
+    /// Somebody is not there for them any more.
+    pub(super) fn add_apart(&self, user: UserId) {
+        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(place) = apart.people.binary_search(&user) {
+            apart.people.insert(place, user);
+        }
+        // What is being read just now may not know of it.
+        apart.asked += 1;
+    }
+
+    /// Who is not there for them has changed: it is to be read again, and the number of the answer is this. What was known
+    /// holds until then.
+    pub(super) fn forget_apart(&self) -> u32 {
         let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
         apart.asked += 1;
         apart.is_known = false;
+        apart.asked
     }
 
     /// Whether the connection is over.
@@ -309,6 +315,11 @@ impl Application for People {
             .headers()
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
+            // What a proxy asked for, say, is no token.
+            .filter(|value| {
+                let scheme = value.split_ascii_whitespace().next().unwrap_or_default();
+                scheme == bearer_token(value) || scheme.eq_ignore_ascii_case("bearer")
+            })
             .map(|value| bearer_token(value).to_owned());
         let query = || {
             let pairs = request.uri().query()?.split('&');
@@ -362,14 +373,10 @@ impl Application for People {
             claims,
             knows_new_names: body.events.as_deref() == Some("v2"),
             base: Arc::clone(&origin.base),
-            typing: Typing::default(),
             _attendance: attendance,
             rooms: Mutex::new(Some(Vec::new())),
             apart: Mutex::default(),
             watched: Mutex::default(),
-            pace: Mutex::new(Pace {
-                due: Instant::now(),
-            }),
             is_out: AtomicBool::new(false),
         }))
     }
@@ -399,19 +406,24 @@ impl Application for People {
             return;
         }
         let shared = &guest.shared;
-        let options = &shared.options;
-        let each = Duration::from_mins(1) / options.events_per_minute.max(1);
-        let is_in_time = !shared.has_limits || {
-            let mut pace = guest.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.allows(Instant::now(), each, options.events_burst)
-        };
-        let outcome = if is_in_time {
-            let links = shared.links(&guest.base);
-            links.scope(events::handle(shared, &guest, &event)).await
-        } else {
-            Err(Error::new(Code::RateLimited))
+        let within = shared.limits.check_events(guest.user_id());
+        let outcome = match within {
+            Ok(()) => {
+                let links = shared.links(&guest.base);
+                links.scope(events::handle(shared, &guest, &event)).await
+            }
+            Err(error) => Err(error),
         };
         guest.answer(event.ack, &outcome);
+    }
+
+    fn rate(&self) -> Option<Rate> {
+        let shared = self.0.first();
+        let options = &shared.options;
+        shared.has_limits.then(|| Rate {
+            each: Duration::from_mins(1) / options.events_per_minute.max(1),
+            burst: options.events_burst,
+        })
     }
 
     fn refuse(&self, guest: &Arc<Guest>, event: &Event) {
@@ -420,27 +432,5 @@ impl Application for People {
 
     fn disconnect(&self, guest: Arc<Guest>) {
         guest.shared.gone(&guest);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_burst_is_allowed_and_then_the_pace() {
-        let (start, each) = (Instant::now(), Duration::from_millis(50));
-        let mut pace = Pace { due: start };
-        for _ in 0..10 {
-            assert!(pace.allows(start, each, 10));
-        }
-        assert!(!pace.allows(start, each, 10));
-        assert!(pace.allows(start + each, each, 10));
-        assert!(!pace.allows(start + each, each, 10));
-        let later = start + Duration::from_mins(1);
-        for _ in 0..10 {
-            assert!(pace.allows(later, each, 10));
-        }
-        assert!(!pace.allows(later, each, 10));
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tracing::debug;
 
 use super::engine::{Ending, Frame, Handler, Session};
+use super::pace::Rate;
 use super::packet::{Event, MAIN};
 use super::sockets::{Application, Outlet};
 
@@ -63,6 +64,10 @@ impl Application for SocketIoEcho {
         if sent.is_err() {
             outlet.give_up(None);
         }
+    }
+
+    fn rate(&self) -> Option<Rate> {
+        None
     }
 
     fn refuse(&self, tester: &Arc<Tester>, _event: &Event) {

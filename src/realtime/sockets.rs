@@ -12,14 +12,22 @@ use std::time::Duration;
 use axum::extract::Request;
 use bytes::Bytes;
 use metrics::counter;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::engine::{Ending, Frame, Handler, SendError, Session};
+use super::pace::{Pace, Rate};
 use super::packet::{self, Content, Event, MAIN, Malformed, Packet};
 use crate::tasks::Tasks;
 
 /// Events of one connection that wait for those before them.
 const MAX_WAITING: usize = 64;
+
+/// How often one connection may ask to be connected to a namespace, or not to be any more.
+const CONNECTS: Rate = Rate {
+    each: Duration::from_secs(6),
+    burst: 20,
+};
 
 /// Binary messages of one event, and what they hold together, at most.
 const MAX_ATTACHMENTS: usize = 10;
@@ -57,6 +65,9 @@ pub(super) trait Application: Send + Sync + Sized + 'static {
     /// Does what an event wants, and answers it.
     fn handle(&self, guest: Arc<Self::Guest>, event: Event) -> impl Future<Output = ()> + Send;
 
+    /// How many events one connection may send; none for as many as it likes.
+    fn rate(&self) -> Option<Rate>;
+
     /// Says that an event came too soon after too many others.
     fn refuse(&self, guest: &Arc<Self::Guest>, event: &Event);
 
@@ -80,6 +91,12 @@ pub(super) struct Link<A: Application> {
 }
 
 struct State<A: Application> {
+    /// How much it has asked: events, and to be connected or not.
+    events: Pace,
+    connects: Pace,
+    /// Since when nobody is connected; and whether somebody watches over how long.
+    empty_since: Option<Instant>,
+    is_watched: bool,
     /// Who is connected to which namespace, by its place in [`Application::NAMESPACES`].
     guests: Vec<(usize, Arc<A::Guest>)>,
     /// An event whose attachments are not all there.
@@ -103,6 +120,10 @@ impl<A: Application> Default for Link<A> {
     fn default() -> Self {
         Self {
             state: Mutex::new(State {
+                events: Pace::new(Instant::now()),
+                connects: Pace::new(Instant::now()),
+                empty_since: None,
+                is_watched: false,
                 guests: Vec::new(),
                 partial: None,
                 waiting: VecDeque::new(),
@@ -215,16 +236,39 @@ impl<A: Application> Server<A> {
 
     /// Closes the connection if nobody is connected to a namespace in time.
     fn expect_guests(&self, connection: &Arc<Connection<A>>) {
+        {
+            let mut state = connection.link.lock();
+            state.empty_since = Some(Instant::now());
+            if std::mem::replace(&mut state.is_watched, true) {
+                return;
+            }
+        }
         let (connection, timeout) = (Arc::downgrade(connection), self.connect_timeout);
         let stopping = self.tasks.stopping().clone();
         self.tasks.spawn("socket", async move {
-            stopping
-                .run_until_cancelled(tokio::time::sleep(timeout))
-                .await;
-            if let Some(connection) = Weak::upgrade(&connection) {
-                let is_empty = connection.link.lock().guests.is_empty();
-                if is_empty {
+            loop {
+                let Some(connection) = Weak::upgrade(&connection) else {
+                    return;
+                };
+                let until = {
+                    let mut state = connection.link.lock();
+                    match state.empty_since {
+                        Some(since) if state.guests.is_empty() => since + timeout,
+                        _ => {
+                            state.is_watched = false;
+                            return;
+                        }
+                    }
+                };
+                if until <= Instant::now() {
                     connection.close(Ending::Silent);
+                    return;
+                }
+                // The connection may end meanwhile.
+                drop(connection);
+                let pause = tokio::time::sleep_until(until);
+                if stopping.run_until_cancelled(pause).await.is_none() {
+                    return;
                 }
             }
         });
@@ -277,6 +321,13 @@ impl<A: Application> Server<A> {
         let place = A::NAMESPACES
             .iter()
             .position(|known| *known == packet.namespace);
+        if matches!(packet.content, Content::Connect(_) | Content::Disconnect) {
+            let mut state = connection.link.lock();
+            // Each costs us a look at the token, and others a word that somebody came or went.
+            if !state.connects.allows(Instant::now(), CONNECTS) {
+                return Err(Malformed);
+            }
+        }
         let event = match packet.content {
             Content::Connect(auth) => {
                 self.connect(connection, packet.namespace, auth);
@@ -358,7 +409,9 @@ impl<A: Application> Server<A> {
         let Some(guest) = state.guest(namespace) else {
             return;
         };
-        if state.waiting.len() >= MAX_WAITING {
+        let rate = self.application.rate();
+        let is_in_time = rate.is_none_or(|rate| state.events.allows(Instant::now(), rate));
+        if !is_in_time || state.waiting.len() >= MAX_WAITING {
             drop(state);
             self.application.refuse(&guest, &event);
             return;

@@ -1,4 +1,7 @@
 //! Who is typing. A client says so now and then while it goes on; who is not heard of any more has stopped.
+//!
+//! A person types in a room as long as one of their devices does: the others are told when the first begins, and when the
+//! last has stopped.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,102 +12,173 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::people::Guest;
-use crate::id::RoomId;
+use crate::id::{RoomId, UserId};
 
-/// How long somebody is typing who does not say so again.
-const EXPIRES: Duration = Duration::from_secs(10);
+/// How soon those who look are told again.
+const TOLD_AGAIN: Duration = Duration::from_secs(3);
 
-/// Where one connection is typing.
+/// Who is typing where, of those who are connected to one hub.
 #[derive(Default)]
 pub(super) struct Typing {
-    rooms: Mutex<HashMap<RoomId, (String, Instant)>>,
+    all: Mutex<People>,
+}
+
+type People = HashMap<UserId, HashMap<RoomId, Typed>>;
+
+/// Somebody types in a room.
+struct Typed {
+    /// The room's name.
+    key: String,
+    username: String,
+    /// Until when each of their connections does, as far as it said.
+    devices: HashMap<u64, Instant>,
+    told_at: Instant,
+}
+
+/// What the others are to be told.
+struct Told {
+    room: RoomId,
+    user: UserId,
+    username: String,
+    key: String,
+    is_typing: bool,
 }
 
 impl Typing {
-    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, (String, Instant)>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, People> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that they are typing. True when that is new, and somebody has to watch over its end.
-    fn begin(&self, room: RoomId, key: &str, now: Instant) -> bool {
-        let until = now + EXPIRES;
-        self.lock().insert(room, (key.to_owned(), until)).is_none()
+    /// Notes that a connection types in a room, for so long.
+    fn begin(&self, guest: &Guest, room: RoomId, key: &str, lasts: Duration) -> Option<Told> {
+        let (user, now) = (guest.user_id(), Instant::now());
+        let mut all = self.lock();
+        let mut is_new = false;
+        let rooms = all.entry(user).or_default();
+        let typed = rooms.entry(room).or_insert_with(|| {
+            is_new = true;
+            Typed {
+                key: key.to_owned(),
+                username: guest.username().to_owned(),
+                devices: HashMap::new(),
+                told_at: now,
+            }
+        });
+        typed.devices.insert(guest.number(), now + lasts);
+        let is_due = is_new || now.duration_since(typed.told_at) >= TOLD_AGAIN;
+        is_due.then(|| {
+            typed.told_at = now;
+            typed.told(room, user, true)
+        })
     }
 
-    /// The room of that name, if they are typing there.
-    fn room(&self, key: &str) -> Option<RoomId> {
-        let rooms = self.lock();
-        let mut known = rooms.iter();
-        known
-            .find(|(_, (name, _))| name == key)
-            .map(|(room, _)| *room)
+    /// A connection types no more in the rooms that are meant.
+    fn end(&self, guest: &Guest, is_meant: impl Fn(RoomId, &str) -> bool) -> Vec<Told> {
+        let (user, mut told) = (guest.user_id(), Vec::new());
+        let mut all = self.lock();
+        let Some(rooms) = all.get_mut(&user) else {
+            return told;
+        };
+        rooms.retain(|room, typed| {
+            if is_meant(*room, &typed.key) && typed.devices.remove(&guest.number()).is_some() {
+                return typed.goes_on(*room, user, &mut told);
+            }
+            true
+        });
+        if rooms.is_empty() {
+            all.remove(&user);
+        }
+        told
     }
 
-    fn end(&self, room: RoomId) -> Option<String> {
-        self.lock().remove(&room).map(|(key, _)| key)
+    /// Ends what was not said again in time.
+    fn expire(&self, now: Instant) -> Vec<Told> {
+        let mut told = Vec::new();
+        self.lock().retain(|user, rooms| {
+            rooms.retain(|room, typed| {
+                typed.devices.retain(|_, until| *until > now);
+                typed.goes_on(*room, *user, &mut told)
+            });
+            !rooms.is_empty()
+        });
+        told
+    }
+}
+
+impl Typed {
+    /// Whether some device still types; where none does, that is to be told.
+    fn goes_on(&self, room: RoomId, user: UserId, told: &mut Vec<Told>) -> bool {
+        if self.devices.is_empty() {
+            told.push(self.told(room, user, false));
+        }
+        !self.devices.is_empty()
     }
 
-    /// Until when they are, as far as they said.
-    fn until(&self, room: RoomId) -> Option<Instant> {
-        self.lock().get(&room).map(|(_, until)| *until)
+    fn told(&self, room: RoomId, user: UserId, is_typing: bool) -> Told {
+        Told {
+            room,
+            user,
+            username: self.username.clone(),
+            key: self.key.clone(),
+            is_typing,
+        }
     }
 }
 
 impl Shared {
     /// Somebody says that they are typing, or have stopped.
-    pub(super) fn set_typing(
-        self: &Arc<Self>,
-        guest: &Arc<Guest>,
-        room: RoomId,
-        key: &str,
-        is_typing: bool,
-    ) {
-        if !is_typing {
+    pub(super) fn set_typing(&self, guest: &Guest, room: RoomId, key: &str, is_typing: bool) {
+        if is_typing {
+            let lasts = Duration::from_millis(self.options.typing_ms);
+            if let Some(told) = self.typing.begin(guest, room, key, lasts) {
+                self.show_typing(&told);
+            }
+        } else {
             self.end_typing(guest, room);
-            return;
-        }
-        let is_new = guest.typing.begin(room, key, Instant::now());
-        self.show_typing(guest, room, key, true);
-        if is_new {
-            let (shared, guest) = (Arc::clone(self), Arc::clone(guest));
-            let stopping = self.tasks.stopping().clone();
-            self.tasks.spawn("typing", async move {
-                while let Some(until) = guest.typing.until(room) {
-                    if until <= Instant::now() {
-                        shared.end_typing(&guest, room);
-                        return;
-                    }
-                    let pause = tokio::time::sleep_until(until);
-                    if stopping.run_until_cancelled(pause).await.is_none() {
-                        return;
-                    }
-                }
-            });
         }
     }
 
-    /// Tells the others that somebody has stopped typing, if they were: they said so, sent what they typed, or are gone.
+    /// A connection has stopped typing in a room, if it was: it said so, or may not be there any more.
     pub(super) fn end_typing(&self, guest: &Guest, room: RoomId) {
-        if let Some(key) = guest.typing.end(room) {
-            self.show_typing(guest, room, &key, false);
+        for told in self.typing.end(guest, |known, _| known == room) {
+            self.show_typing(&told);
         }
     }
 
-    /// The same, by the room's name.
+    /// The same, by the room's name: it sent what it typed.
     pub(super) fn end_typing_in(&self, guest: &Guest, key: &str) {
-        if let Some(room) = guest.typing.room(key) {
-            self.end_typing(guest, room);
+        for told in self.typing.end(guest, |_, known| known == key) {
+            self.show_typing(&told);
         }
     }
 
-    fn show_typing(&self, guest: &Guest, room: RoomId, key: &str, is_typing: bool) {
+    /// A connection is gone.
+    pub(super) fn end_all_typing(&self, guest: &Guest) {
+        for told in self.typing.end(guest, |_, _| true) {
+            self.show_typing(&told);
+        }
+    }
+
+    /// Ends what is not said again, for ever.
+    pub(super) async fn expire_typing(self: Arc<Self>) {
+        let pause = Duration::from_millis((self.options.typing_ms / 10).clamp(10, 1_000));
+        let mut ticks = tokio::time::interval(pause);
+        loop {
+            ticks.tick().await;
+            for told in self.typing.expire(Instant::now()) {
+                self.show_typing(&told);
+            }
+        }
+    }
+
+    fn show_typing(&self, told: &Told) {
         let payload = json!({
-            "userId": guest.user_id(),
-            "username": guest.username(),
-            "isTyping": is_typing,
-            "roomId": key,
-            "conversationId": key,
+            "userId": told.user,
+            "username": told.username,
+            "isTyping": told.is_typing,
+            "roomId": told.key,
+            "conversationId": told.key,
         });
-        self.show_to_others(room, guest.user_id(), "user_typing", payload.to_string());
+        self.show_to_others(told.room, told.user, "user_typing", payload.to_string());
     }
 }

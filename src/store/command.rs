@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Once, WriteTx};
+use super::{CachedRow, Once, WriteTx};
 use crate::error::{Error, Result};
 
 /// A write as a plain value: all that is random or depends on the clock is already in it, so that applying it to the
@@ -50,10 +50,11 @@ impl Encoded {
 
 type Apply = fn(&Value, Option<&Once>, &WriteTx<'_>) -> Result<Value>;
 
-/// All commands by name.
+/// All commands by name, and the tables whose rows are kept in memory.
 #[derive(Default)]
 pub struct Registry {
     commands: BTreeMap<&'static str, Apply>,
+    tables: Vec<&'static str>,
 }
 
 impl Registry {
@@ -68,6 +69,16 @@ impl Registry {
             serde_json::to_value(output).map_err(Error::internal)
         });
         assert!(before.is_none(), "two commands are named {}", C::NAME);
+    }
+
+    /// Has the rows of a table kept in memory.
+    pub fn cache<T: CachedRow>(&mut self) {
+        self.tables.push(T::TABLE);
+    }
+
+    /// The tables whose rows are kept in memory.
+    pub(super) fn tables(&self) -> impl Iterator<Item = &'static str> {
+        self.tables.iter().copied()
     }
 
     /// Whether there is such a command.

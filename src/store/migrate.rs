@@ -18,6 +18,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0007_conversions.sql"),
     include_str!("../../migrations/0008_chat.sql"),
     include_str!("../../migrations/0009_relations.sql"),
+    include_str!("../../migrations/0010_feed.sql"),
+    include_str!("../../migrations/0011_stories.sql"),
+    include_str!("../../migrations/0012_discovery.sql"),
+    include_str!("../../migrations/0013_assist.sql"),
+    include_str!("../../migrations/0014_search.sql"),
 ];
 
 /// The schema version that this program writes.

@@ -5,6 +5,7 @@
 //! * `tx`: what a read and a write may do inside a transaction;
 //! * `writer`: the group commit;
 //! * `readers`: the pool;
+//! * `cache`: rows that the readers find in memory;
 //! * `outbox`: the events that commands emit, in the order of their commit;
 //! * `once`: repeats of a request that must happen once;
 //! * `migrate`: the schema.
@@ -13,6 +14,7 @@
 //! [`outbox`], or [observe](Store::observe) what is committed.
 #![warn(missing_docs)]
 
+mod cache;
 mod command;
 mod errors;
 mod migrate;
@@ -35,6 +37,7 @@ use crate::config;
 use crate::disk::DiskGuard;
 use crate::error::{Error, Result};
 
+pub use cache::CachedRow;
 pub use command::{Command, Encoded, Registry};
 pub use errors::is_unique_violation;
 pub use migrate::{MigrateError, Migrated, SCHEMA_VERSION};
@@ -55,6 +58,7 @@ pub struct Store {
 struct Inner {
     writer: writer::Handle,
     readers: readers::Pool,
+    cache: Arc<cache::Cache>,
     registry: Arc<Registry>,
     write_timeout: Duration,
 }
@@ -72,8 +76,17 @@ impl Store {
         let migrated = migrate::migrate(&mut connection, dir)?;
         let registry = Arc::new(registry);
         let guard = DiskGuard::new(dir, options.reserve_bytes);
-        let writer = writer::Handle::start(connection, options, guard, Arc::clone(&registry))?;
-        let readers = readers::Pool::start(options, || {
+        let cache_bytes = u64::from(options.row_cache_mib) * 1024 * 1024;
+        let cache = Arc::new(cache::Cache::new(&registry, cache_bytes));
+        cache.watch(&connection)?;
+        let writer = writer::Handle::start(
+            connection,
+            options,
+            guard,
+            Arc::clone(&registry),
+            Arc::clone(&cache),
+        )?;
+        let readers = readers::Pool::start(options, &cache, || {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = connect(&path, flags, options)?;
             connection.pragma_update(None, "query_only", true)?;
@@ -83,6 +96,7 @@ impl Store {
         let inner = Inner {
             writer,
             readers,
+            cache,
             registry,
             write_timeout,
         };
@@ -162,6 +176,11 @@ impl Store {
     /// Whether there is room to write.
     pub fn check_room(&self) -> Result<()> {
         self.inner.writer.check_room()
+    }
+
+    /// Sets the gauges of the rows in memory, before the metrics are read.
+    pub fn measure(&self) {
+        self.inner.cache.measure();
     }
 
     /// The names of all commands.

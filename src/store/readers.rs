@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tracing::error;
 
+use super::cache::Cache;
 use super::{ReadTx, closed};
 use crate::config;
 use crate::error::{Code, Error, Result};
@@ -29,6 +30,7 @@ pub(super) struct Pool {
 
 struct Reader {
     connection: Connection,
+    cache: Arc<Cache>,
     started: Instant,
     /// Milliseconds after `started` at which the present read must end.
     deadline_ms: Arc<AtomicU64>,
@@ -38,6 +40,7 @@ struct Reader {
 impl Pool {
     pub(super) fn start(
         options: &config::Store,
+        cache: &Arc<Cache>,
         connect: impl Fn() -> rusqlite::Result<Connection>,
     ) -> Result<Self, super::OpenError> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -50,7 +53,12 @@ impl Pool {
         let mut threads = Vec::with_capacity(count);
         let closing = Arc::new(AtomicBool::new(false));
         for number in 0..count {
-            let reader = Reader::new(connect()?, options.read_timeout_ms, Arc::clone(&closing))?;
+            let reader = Reader::new(
+                connect()?,
+                Arc::clone(cache),
+                options.read_timeout_ms,
+                Arc::clone(&closing),
+            )?;
             let jobs = jobs.clone();
             threads.push(
                 std::thread::Builder::new()
@@ -118,6 +126,7 @@ impl Pool {
 impl Reader {
     fn new(
         connection: Connection,
+        cache: Arc<Cache>,
         timeout_ms: u64,
         closing: Arc<AtomicBool>,
     ) -> rusqlite::Result<Self> {
@@ -133,6 +142,7 @@ impl Reader {
         )?;
         Ok(Self {
             connection,
+            cache,
             started,
             deadline_ms,
             timeout_ms,
@@ -149,8 +159,12 @@ impl Reader {
     fn read<T>(&self, query: impl FnOnce(&ReadTx<'_>) -> Result<T>) -> Result<T> {
         let deadline = millis(self.started.elapsed()).saturating_add(self.timeout_ms);
         self.deadline_ms.store(deadline, Ordering::Relaxed);
-        let tx = ReadTx::new(&self.connection);
+        let tx = ReadTx::cached(&self.connection, self.cache.view());
         self.connection.prepare_cached("BEGIN")?.execute([])?;
+        // The snapshot begins with the first statement that looks at a table: now, and not in the midst of the query.
+        self.connection
+            .prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 0")?
+            .exists([])?;
         let outcome = catch_unwind(AssertUnwindSafe(|| query(&tx)))
             .unwrap_or_else(|_panic| Err(Error::internal("a read panicked")));
         self.deadline_ms.store(u64::MAX, Ordering::Relaxed);

@@ -1,7 +1,9 @@
 //! What may be done inside a transaction.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, named_params};
 
@@ -9,16 +11,48 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::{self, Event};
 
+use super::cache::{CachedRow, View};
 use super::writer::Committed;
 
 /// A snapshot to read from. Statements are prepared once per connection, so their text should be constant.
 pub struct ReadTx<'c> {
     connection: &'c Connection,
+    cache: Option<View<'c>>,
 }
 
 impl<'c> ReadTx<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection }
+        Self {
+            connection,
+            cache: None,
+        }
+    }
+
+    /// The snapshot has to begin after `cache` was made.
+    pub(super) fn cached(connection: &'c Connection, cache: View<'c>) -> Self {
+        Self {
+            connection,
+            cache: Some(cache),
+        }
+    }
+
+    /// Those of these rows that are there, by id; from memory where they are. Such a row may be newer than the snapshot,
+    /// never older.
+    pub fn rows<T: CachedRow>(&self, ids: &[i64]) -> Result<HashMap<i64, Arc<T>>> {
+        let Some(cache) = &self.cache else {
+            let rows = T::read(self, ids)?.into_iter();
+            return Ok(rows.map(|(id, row)| (id, Arc::new(row))).collect());
+        };
+        let mut rows = HashMap::with_capacity(ids.len());
+        cache.rows(self, ids, |id, row| {
+            rows.insert(id, row);
+        })?;
+        Ok(rows)
+    }
+
+    /// One of [`rows`](Self::rows).
+    pub fn row<T: CachedRow>(&self, id: i64) -> Result<Option<Arc<T>>> {
+        Ok(self.rows(&[id])?.remove(&id))
     }
 
     /// The one row that must be there.

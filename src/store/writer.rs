@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
+use super::cache::Cache;
 use super::{Command, Encoded, Once, Registry, WriteTx, closed, once, outbox};
 use crate::config;
 use crate::disk::DiskGuard;
@@ -52,6 +53,7 @@ impl Handle {
         options: &config::Store,
         guard: DiskGuard,
         registry: Arc<Registry>,
+        cache: Arc<Cache>,
     ) -> Result<Self, super::OpenError> {
         let newest = outbox::newest(&super::ReadTx::new(&connection))
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -65,6 +67,7 @@ impl Handle {
             announce,
             observers: Arc::clone(&observers),
             guard: guard.clone(),
+            cache,
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -239,6 +242,7 @@ struct Writer {
     announce: watch::Sender<u64>,
     observers: Observers,
     guard: DiskGuard,
+    cache: Arc<Cache>,
 }
 
 impl Writer {
@@ -267,6 +271,7 @@ impl Writer {
                 return;
             }
             let (applied, outcome) = self.commit(batch);
+            self.cache.end_commit();
             histogram!("socialhub_store_commit_seconds").record(started.elapsed());
             #[expect(clippy::cast_precision_loss, reason = "a histogram")]
             histogram!("socialhub_store_batch_size").record(applied as f64);

@@ -190,7 +190,7 @@ impl Command for FollowUser {
         }
         let new_follower = active(tx, self.follower_id)?;
         let followed = super::visible(tx, self.follower_id, self.following_id)?;
-        let followed_username = followed.person.username;
+        let followed_username = followed.person.username.clone();
         let before = sql::find_follow(tx, self.follower_id, self.following_id)?;
         if let Some(follow) = before.as_ref().filter(|follow| follow.is_active) {
             return Ok(follow.clone());

@@ -11,7 +11,8 @@ mod commands;
 mod relations;
 pub mod sql;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,8 @@ use crate::text;
 pub use commands::{FollowUser, ProfileChange, SetPicture, UnfollowUser, UpdateProfile};
 pub use relations::{
     BlockUser, BlockedPerson, Deed, MAX_RELATIONS, MuteUser, MutedPerson, PruneRelations,
-    Relationship, UnblockUser, UnmuteUser, is_blocked_pair, untold, visible,
+    Relationship, UnblockUser, UnmuteUser, is_blocked_pair, is_welcome, muters_among, set_welcome,
+    untold, visible,
 };
 
 /// People that one search finds at most.
@@ -226,6 +228,7 @@ pub fn register(registry: &mut Registry) {
     registry.add::<SetPicture>();
     registry.add::<FollowUser>();
     registry.add::<UnfollowUser>();
+    registry.cache::<User>();
     relations::register(registry);
 }
 
@@ -432,11 +435,13 @@ impl PostCounts {
     }
 }
 
-/// People by id, in one query; those who are gone are absent.
+/// People by id, in one query at most; those who are gone are absent.
 pub fn summaries(tx: &ReadTx<'_>, ids: &[UserId]) -> Result<HashMap<UserId, Person>> {
-    Ok(sql::people(tx, ids)?
-        .into_iter()
-        .map(|person| (person.id, person))
+    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let people = tx.rows::<User>(&ids)?.into_iter();
+    Ok(people
+        .filter(|(_, user)| user.status != UserStatus::Deleted)
+        .map(|(id, user)| (id.into(), user.person.clone()))
         .collect())
 }
 
@@ -452,6 +457,30 @@ pub fn relation(tx: &ReadTx<'_>, viewer: UserId, of: UserId) -> Result<Relation>
     } else {
         Relation::Stranger
     })
+}
+
+/// How `viewer` stands to each of some people: in two statements.
+pub fn relations(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    people: &[UserId],
+) -> Result<HashMap<UserId, Relation>> {
+    let followed: HashSet<UserId> = sql::following_among(tx, viewer, people)?
+        .into_iter()
+        .collect();
+    let apart = relations::blocked_among(tx, viewer, people)?;
+    let relation = |of: UserId| {
+        if of == viewer {
+            Relation::Oneself
+        } else if followed.contains(&of) {
+            Relation::Follower
+        } else if apart.contains(&of) {
+            Relation::Blocked
+        } else {
+            Relation::Stranger
+        }
+    };
+    Ok(people.iter().map(|of| (*of, relation(*of))).collect())
 }
 
 /// Those of these people who follow somebody. Costs as much as there are of the one or of the other, whatever is less.
@@ -470,7 +499,7 @@ pub fn followers_among(tx: &ReadTx<'_>, of: UserId, people: &[UserId]) -> Result
 }
 
 /// A person who is not gone.
-pub fn living(tx: &ReadTx<'_>, id: UserId) -> Result<User> {
+pub fn living(tx: &ReadTx<'_>, id: UserId) -> Result<Arc<User>> {
     sql::find(tx, id)?
         .filter(|user| user.status != UserStatus::Deleted)
         .ok_or(Code::UserNotFound.into())
@@ -488,14 +517,14 @@ fn profile(tx: &ReadTx<'_>, viewer: UserId, id: UserId, now: Timestamp) -> Resul
         username,
         name,
         avatar,
-    } = user.person;
+    } = user.person.clone();
     Ok(Profile {
         id,
         username,
         name,
-        bio: user.bio,
+        bio: user.bio.clone(),
         avatar,
-        banner: user.banner.map(Link::public),
+        banner: user.banner.clone().map(Link::public),
         is_following: relation == Relation::Follower,
         follows_me,
         is_blocked: false,

@@ -1,6 +1,7 @@
 //! The statements over `users`, `user_terms` and `follows`.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Row, named_params};
@@ -12,7 +13,7 @@ use crate::event::UserStatus;
 use crate::id::{FollowId, UserId};
 use crate::links::Link;
 use crate::page::Page;
-use crate::store::{ReadTx, WriteTx};
+use crate::store::{CachedRow, ReadTx, WriteTx};
 use crate::text;
 
 /// A person to be written.
@@ -43,32 +44,48 @@ pub fn insert(tx: &WriteTx<'_>, user: &NewUser<'_>) -> Result<()> {
     refresh_terms(tx, user.id)
 }
 
+impl CachedRow for User {
+    const TABLE: &'static str = "users";
+
+    fn read(tx: &ReadTx<'_>, ids: &[i64]) -> Result<Vec<(i64, Self)>> {
+        let ids = serde_json::to_string(ids).map_err(Error::internal)?;
+        tx.all(
+            "SELECT id, username, name, avatar, bio, banner, role, status, followers_count, following_count,
+                    public_posts, followers_posts, private_posts, created_at
+             FROM users
+             WHERE id IN (SELECT value FROM json_each(:ids))",
+            named_params! { ":ids": ids },
+            |row| {
+                let user = Self {
+                    person: person(row)?,
+                    bio: row.get("bio")?,
+                    banner: row.get("banner")?,
+                    role: row.get("role")?,
+                    status: row.get("status")?,
+                    followers_count: row.get("followers_count")?,
+                    following_count: row.get("following_count")?,
+                    posts: PostCounts {
+                        public: row.get("public_posts")?,
+                        followers: row.get("followers_posts")?,
+                        private: row.get("private_posts")?,
+                    },
+                    created_at: row.get("created_at")?,
+                };
+                Ok((row.get("id")?, user))
+            },
+        )
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let texts = [self.bio.as_deref(), self.banner.as_deref()];
+        let texts = texts.into_iter().flatten().map(str::len);
+        texts.sum::<usize>() + self.person.username.len() + self.person.name.len()
+    }
+}
+
 /// The whole row.
-pub fn find(tx: &ReadTx<'_>, id: UserId) -> Result<Option<User>> {
-    tx.optional(
-        "SELECT id, username, name, avatar, bio, banner, role, status, followers_count, following_count,
-                public_posts, followers_posts, private_posts, created_at
-         FROM users
-         WHERE id = :id",
-        named_params! { ":id": id },
-        |row| {
-            Ok(User {
-                person: person(row)?,
-                bio: row.get("bio")?,
-                banner: row.get("banner")?,
-                role: row.get("role")?,
-                status: row.get("status")?,
-                followers_count: row.get("followers_count")?,
-                following_count: row.get("following_count")?,
-                posts: PostCounts {
-                    public: row.get("public_posts")?,
-                    followers: row.get("followers_posts")?,
-                    private: row.get("private_posts")?,
-                },
-                created_at: row.get("created_at")?,
-            })
-        },
-    )
+pub fn find(tx: &ReadTx<'_>, id: UserId) -> Result<Option<Arc<User>>> {
+    tx.row(id.get())
 }
 
 /// Username and status: what most commands ask.
@@ -102,20 +119,6 @@ pub fn has_admin(tx: &ReadTx<'_>) -> Result<bool> {
     tx.exists(
         "SELECT 1 FROM users WHERE role = 'ADMIN' AND status = 'active'",
         [],
-    )
-}
-
-/// People by id; those who are gone are left out.
-pub fn people(tx: &ReadTx<'_>, ids: &[UserId]) -> Result<Vec<Person>> {
-    let ids = serde_json::to_string(&ids.iter().map(|id| id.get()).collect::<Vec<_>>())
-        .map_err(Error::internal)?;
-    tx.all(
-        "SELECT u.id, u.username, u.name, u.avatar
-         FROM json_each(:ids) AS wanted
-         JOIN users AS u ON u.id = wanted.value
-         WHERE u.status <> 'deleted'",
-        named_params! { ":ids": ids },
-        person,
     )
 }
 
@@ -363,6 +366,15 @@ pub fn follower_ids(tx: &ReadTx<'_>, of: UserId) -> Result<HashSet<UserId>> {
     Ok(ids.into_iter().collect())
 }
 
+/// The ids of those whom somebody follows.
+pub fn following_ids(tx: &ReadTx<'_>, of: UserId) -> Result<Vec<UserId>> {
+    tx.all(
+        "SELECT following_id FROM follows WHERE follower_id = :of AND is_active = 1",
+        named_params! { ":of": of },
+        |row| row.get(0),
+    )
+}
+
 /// Those of these people who follow somebody.
 pub fn followers_among(tx: &ReadTx<'_>, of: UserId, people: &[UserId]) -> Result<Vec<UserId>> {
     let ids: Vec<i64> = people.iter().map(|id| id.get()).collect();
@@ -373,6 +385,24 @@ pub fn followers_among(tx: &ReadTx<'_>, of: UserId, people: &[UserId]) -> Result
          JOIN follows AS f ON f.follower_id = wanted.value AND f.following_id = :of
          WHERE f.is_active = 1",
         named_params! { ":ids": ids, ":of": of },
+        |row| row.get(0),
+    )
+}
+
+/// Those of these people whom somebody follows.
+pub fn following_among(
+    tx: &ReadTx<'_>,
+    follower: UserId,
+    people: &[UserId],
+) -> Result<Vec<UserId>> {
+    let ids: Vec<i64> = people.iter().map(|id| id.get()).collect();
+    let ids = serde_json::to_string(&ids).map_err(Error::internal)?;
+    tx.all(
+        "SELECT f.following_id
+         FROM json_each(:ids) AS wanted
+         JOIN follows AS f ON f.follower_id = :follower AND f.following_id = wanted.value
+         WHERE f.is_active = 1",
+        named_params! { ":ids": ids, ":follower": follower },
         |row| row.get(0),
     )
 }

@@ -7,6 +7,7 @@ in a temporary directory on a free port of the loopback interface, without rate 
 go to `schemathesis run` as they are: `--include-path /api/v1/posts`, say, or another `--seed`.
 """
 
+import http.server
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -59,14 +61,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     binary, options = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
     work = pathlib.Path(tempfile.mkdtemp(prefix="socialhub-api-"))
-    daemon = None
+    daemon, provider = None, start_provider()
     try:
         # A copy, so that a build meanwhile does not pull the file away.
         own = work / "socialhub"
         shutil.copy2(binary, own)
         port = free_port()
         base = f"http://127.0.0.1:{port}"
-        daemon = start(own, port, work)
+        daemon = start(own, port, work, provider.server_port)
         wait_until_ready(base, daemon, work)
         document = json.loads(call("GET", f"{base}/openapi.json")[1])
         status, body = call("POST", f"{base}/api/v1/auth/signup", ACCOUNT)
@@ -88,6 +90,7 @@ def main() -> int:
         if daemon is not None and daemon.poll() is None:
             daemon.kill()
             daemon.wait()
+        provider.shutdown()
         shutil.rmtree(work, ignore_errors=True)
 
 
@@ -101,12 +104,41 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start(binary: pathlib.Path, port: int, work: pathlib.Path) -> subprocess.Popen:
+class Provider(http.server.BaseHTTPRequestHandler):
+    """A language model behind the protocol of OpenAI, for writing help: without one it answers 503, as to a fault."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        choice = {"message": {"role": "assistant", "content": "A fine text."}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 100, "completion_tokens": 20}
+        answer = json.dumps({"choices": [choice], "usage": usage}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+def start_provider() -> http.server.ThreadingHTTPServer:
+    provider = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+    threading.Thread(target=provider.serve_forever, daemon=True).start()
+    return provider
+
+
+def start(binary: pathlib.Path, port: int, work: pathlib.Path, provider_port: int) -> subprocess.Popen:
     # What the caller has set for its own daemon must not reach this one.
-    ours = ("SOCIALHUB_", "PORT", "JWT_SECRET")
+    ours = ("SOCIALHUB_", "PORT", "JWT_SECRET", "GEMINI_API_KEY", "GOOGLE_API_KEY")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     # Thousands of calls from one address and one account.
     environment["SOCIALHUB_LIMITS__ENABLED"] = "false"
+    environment["SOCIALHUB_ASSIST__PROVIDER"] = "openai"
+    environment["SOCIALHUB_ASSIST__BASE_URL"] = f"http://127.0.0.1:{provider_port}/v1"
+    environment["SOCIALHUB_ASSIST__MODEL"] = "a model"
+    # Many calls at once from one account.
+    environment["SOCIALHUB_ASSIST__QUEUE_CAPACITY"] = "1000"
+    environment["NO_PROXY"] = environment["no_proxy"] = "127.0.0.1"
     with open(work / "log", "wb") as log:
         return subprocess.Popen(
             [binary, "serve", "--data-dir", work / "data", "--listen", f"127.0.0.1:{port}"],

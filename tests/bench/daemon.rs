@@ -91,6 +91,17 @@ impl Daemon {
         }
     }
 
+    /// Waits until nearly all of so many things can be searched for; what it takes is taken from nobody else then.
+    pub(crate) fn wait_until_indexed(&self, things: u32) {
+        let started = Instant::now();
+        while self.metric("socialhub_search_documents") < f64::from(things) * 0.99
+            || self.metric("socialhub_search_rebuilding") > 0.0
+        {
+            assert!(started.elapsed() < 10 * PATIENCE, "never indexed");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// The sum of all samples of a metric.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let metrics = self.get("/metrics").unwrap();

@@ -17,8 +17,10 @@
     reason = "a tool for those who work on the server: it prints, it may fail loudly, and it measures real time"
 )]
 
+mod community;
 mod daemon;
 mod events;
+mod feed;
 mod figures;
 mod load;
 mod login;
@@ -26,6 +28,7 @@ mod pictures;
 mod plain;
 mod process;
 mod reads;
+mod search;
 mod seed;
 mod sockets;
 mod uploads;
@@ -33,6 +36,7 @@ mod writes;
 
 use std::time::Duration;
 
+use community::Size;
 use figures::Figures;
 
 /// How long and how much.
@@ -46,6 +50,8 @@ pub(crate) struct Scale {
     pub(crate) follows: u32,
     /// Events through the log.
     pub(crate) events: u32,
+    /// The made community.
+    pub(crate) community: Size,
 }
 
 const FULL: Scale = Scale {
@@ -53,6 +59,7 @@ const FULL: Scale = Scale {
     warm_up: Duration::from_secs(1),
     follows: 1_000_000,
     events: 200_000,
+    community: Size::WHOLE,
 };
 
 const QUICK: Scale = Scale {
@@ -60,11 +67,13 @@ const QUICK: Scale = Scale {
     warm_up: Duration::from_millis(300),
     follows: 100_000,
     events: 20_000,
+    community: Size::WHOLE.part(10),
 };
 
 /// The parts, by the name that `--only` takes.
-const PARTS: [&str; 8] = [
-    "start", "reads", "writes", "login", "thread", "sockets", "events", "pictures",
+const PARTS: [&str; 10] = [
+    "start", "reads", "writes", "login", "thread", "sockets", "events", "pictures", "feed",
+    "search",
 ];
 
 fn main() {
@@ -97,7 +106,7 @@ fn main() {
     }
     if wanted
         .iter()
-        .any(|part| !["start", "events", "pictures"].contains(part))
+        .any(|part| !["start", "events", "pictures", "feed", "search"].contains(part))
     {
         let seeded = seed::Seeded::new(&scale);
         let mut server = daemon::Daemon::start(seeded.data_dir());
@@ -130,6 +139,12 @@ fn main() {
     }
     if wanted.contains(&"pictures") {
         pictures::measure(&mut figures, &scale);
+    }
+    if wanted.contains(&"feed") {
+        feed::measure(&mut figures, &scale);
+    }
+    if wanted.contains(&"search") {
+        search::measure(&mut figures, &scale);
     }
     figures.print();
     figures.write();

@@ -2,6 +2,7 @@
 //!
 //! They are written out from `src/*/sql.rs`; what is left out is the savepoint around each command, which is the store's.
 
+use std::path::Path;
 use std::time::Instant;
 
 use rusqlite::{Connection, params};
@@ -301,6 +302,55 @@ pub(crate) fn following_lists(seeded: &Seeded, scale: &Scale, people: i64, limit
         })
         .collect();
     let count: i64 = workers
+        .into_iter()
+        .map(|worker| worker.join().unwrap())
+        .sum();
+    count as f64 / started.elapsed().as_secs_f64()
+}
+
+/// Pages of twenty of these posts with their authors, on every core: pages in a second.
+pub(crate) fn pages_of_posts(data_dir: &Path, scale: &Scale, ids: &[i64]) -> f64 {
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let started = Instant::now();
+    let measure = scale.measure;
+    // What people read lately.
+    let pages: Vec<String> = ids
+        .chunks(20)
+        .take(500)
+        .map(|page| serde_json::to_string(page).unwrap())
+        .collect();
+    let workers: Vec<_> = (0..threads)
+        .map(|thread| {
+            let connection = seed::connect(data_dir);
+            let pages = pages.clone();
+            std::thread::spawn(move || {
+                let mut count = thread;
+                while started.elapsed() < measure {
+                    connection.execute_batch("BEGIN").unwrap();
+                    let mut statement = connection
+                        .prepare_cached(
+                            "SELECT p.id, p.content, p.caption, p.hashtags, p.visibility, p.likes_count, p.dislikes_count,
+                                    p.comments_count, p.created_at, p.updated_at, u.username, u.name, u.avatar
+                             FROM posts AS p
+                             JOIN users AS u ON u.id = p.author_id
+                             WHERE p.id IN (SELECT value FROM json_each(?1))
+                             ORDER BY p.id DESC",
+                        )
+                        .unwrap();
+                    let mut rows = statement.query([&pages[count % pages.len()]]).unwrap();
+                    while let Some(row) = rows.next().unwrap() {
+                        std::hint::black_box(row.get::<_, Option<String>>(1).unwrap());
+                    }
+                    drop(rows);
+                    drop(statement);
+                    connection.execute_batch("ROLLBACK").unwrap();
+                    count += 1;
+                }
+                count - thread
+            })
+        })
+        .collect();
+    let count: usize = workers
         .into_iter()
         .map(|worker| worker.join().unwrap())
         .sum();

@@ -76,7 +76,9 @@ impl Seeded {
         connection
             .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
             .unwrap();
-        let tokens = (0..PEOPLE).map(token).collect();
+        let tokens = (0..PEOPLE)
+            .map(|number| token(person(number), &format!("person{number}")))
+            .collect();
         Self {
             data,
             _dir: dir,
@@ -255,16 +257,17 @@ fn comments(tx: &Transaction<'_>) {
     }
 }
 
-fn token(number: i64) -> String {
+/// The token of a person whose session has the person's own id.
+pub(crate) fn token(id: i64, username: &str) -> String {
     let claims = Claims {
-        id: UserId::from(person(number)),
-        username: format!("person{number}"),
+        id: UserId::from(id),
+        username: username.to_owned(),
         role: Role::User,
-        email: format!("person{number}@example.org"),
+        email: format!("{username}@example.org"),
         is_verified: true,
         iat: CREATED / 1000,
         exp: EXPIRES / 1000,
-        jti: SessionId::from(person(number)),
+        jti: SessionId::from(id),
     };
     let key = jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()

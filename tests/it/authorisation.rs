@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Client, PASSWORD, Person, Server, pictures};
 
@@ -33,9 +33,17 @@ enum Id {
     HiddenRoom,
     /// A message of the owner's there.
     Message,
+    /// A word that the owner mutes.
+    Mute,
+    /// A list of the owner's.
+    List,
+    /// A story of the owner's for everybody.
+    Story,
+    /// A highlight of the owner's with it.
+    Highlight,
 }
 
-/// Method, path, what its `{id}` is, body (`$fresh` is a new name, `$password` everybody's), and the statuses for
+/// Method, path, what its `{id}` is, body (`$fresh` is a new name, `$password` everybody's, `$owner` the owner's id), and the statuses for
 /// nobody, a stranger, the owner, and an admin.
 type Row = (&'static str, &'static str, Id, &'static str, [u16; 4]);
 
@@ -205,6 +213,49 @@ const ROWS: &[Row] = &[
     ),
     (
         "GET",
+        "/api/v1/chat/conversations/{roomId}/search?q=hello",
+        Id::Conversation,
+        "",
+        [401, 403, 200, 403],
+    ),
+    // Search.
+    (
+        "GET",
+        "/api/v1/search?q=hello",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/search/suggest?q=he",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/admin/search",
+        Id::None,
+        "",
+        [401, 403, 403, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/admin/search/verify",
+        Id::None,
+        "",
+        [401, 403, 403, 202],
+    ),
+    (
+        "POST",
+        "/api/v1/admin/search/rebuild",
+        Id::None,
+        "",
+        [401, 403, 403, 202],
+    ),
+    (
+        "GET",
         "/api/v1/chat/settings",
         Id::None,
         "",
@@ -271,6 +322,13 @@ const ROWS: &[Row] = &[
         "/api/v1/chat/rooms/{roomId}",
         Id::HiddenRoom,
         r#"{"topic": "Roses"}"#,
+        [401, 404, 200, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/chat/rooms/{roomId}",
+        Id::HiddenRoom,
+        "",
         [401, 404, 200, 404],
     ),
     (
@@ -413,6 +471,420 @@ const ROWS: &[Row] = &[
         "",
         [401, 200, 200, 200],
     ),
+    // Home.
+    ("GET", "/api/v1/feed", Id::None, "", [401, 200, 200, 200]),
+    ("GET", "/api/v1/feed/health", Id::None, "", [200; 4]),
+    (
+        "GET",
+        "/api/v1/feed/personalized",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/feed/trending",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/trending/posts",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/trending/tags",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/feed/settings",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/feed/settings",
+        Id::None,
+        r#"{"order": "latest"}"#,
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/feed/local",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    ("GET", "/api/v1/tags", Id::None, "", [401, 200, 200, 200]),
+    (
+        "GET",
+        "/api/v1/tags/following",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/tags/{tag}",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/tags/{tag}/posts",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/tags/{tag}/follow",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/tags/{tag}/follow",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    // How people are found.
+    (
+        "GET",
+        "/api/v1/suggestions",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/suggestions/{userId}",
+        Id::User,
+        "",
+        [401, 200, 404, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/directory",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/discovery/settings",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PUT",
+        "/api/v1/discovery/settings",
+        Id::None,
+        r#"{"isListed": true, "isSuggested": true, "isSyndicated": true}"#,
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/by-username/{username}/posts.atom",
+        Id::User,
+        "",
+        [200; 4],
+    ),
+    (
+        "GET",
+        "/api/v1/users/by-username/{username}/posts.rss",
+        Id::User,
+        "",
+        [200; 4],
+    ),
+    (
+        "GET",
+        "/api/v1/tags/{tag}/posts.atom",
+        Id::None,
+        "",
+        [200; 4],
+    ),
+    (
+        "GET",
+        "/api/v1/tags/{tag}/posts.rss",
+        Id::None,
+        "",
+        [200; 4],
+    ),
+    ("GET", "/api/v1/mutes", Id::None, "", [401, 200, 200, 200]),
+    (
+        "POST",
+        "/api/v1/mutes",
+        Id::None,
+        r#"{"kind": "word", "text": "rain"}"#,
+        [401, 201, 201, 201],
+    ),
+    (
+        "DELETE",
+        "/api/v1/mutes/{id}",
+        Id::Mute,
+        "",
+        [401, 404, 200, 404],
+    ),
+    ("GET", "/api/v1/lists", Id::None, "", [401, 200, 200, 200]),
+    (
+        "POST",
+        "/api/v1/lists",
+        Id::None,
+        r#"{"title": "Friends"}"#,
+        [401, 201, 201, 201],
+    ),
+    (
+        "GET",
+        "/api/v1/lists/{id}",
+        Id::List,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "PATCH",
+        "/api/v1/lists/{id}",
+        Id::List,
+        r#"{"title": "Friends"}"#,
+        [401, 404, 200, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/lists/{id}",
+        Id::List,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/lists/{id}/members",
+        Id::List,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "POST",
+        "/api/v1/lists/{id}/members",
+        Id::List,
+        r#"{"userIds": ["$owner"]}"#,
+        [401, 404, 200, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/lists/{id}/members/{userId}",
+        Id::List,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/lists/{id}/posts",
+        Id::List,
+        "",
+        [401, 404, 200, 404],
+    ),
+    ("GET", "/api/v1/stories", Id::None, "", [401, 200, 200, 200]),
+    (
+        "POST",
+        "/api/v1/stories",
+        Id::None,
+        r#"{"text": "Good morning"}"#,
+        [401, 201, 201, 201],
+    ),
+    (
+        "GET",
+        "/api/v1/stories/{storyId}",
+        Id::Story,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/stories/{storyId}",
+        Id::Story,
+        "",
+        [401, 404, 200, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/stories/{storyId}/view",
+        Id::Story,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/stories/{storyId}/viewers",
+        Id::Story,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "POST",
+        "/api/v1/stories/{storyId}/replies",
+        Id::Story,
+        r#"{"message": "Hello"}"#,
+        [401, 403, 403, 403],
+    ),
+    (
+        "PUT",
+        "/api/v1/stories/{storyId}/reaction",
+        Id::Story,
+        EMOJI,
+        [401, 403, 403, 403],
+    ),
+    (
+        "DELETE",
+        "/api/v1/stories/{storyId}/reaction",
+        Id::Story,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/{userId}/stories",
+        Id::User,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/users/{userId}/highlights",
+        Id::User,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/stories/close-friends",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PUT",
+        "/api/v1/stories/close-friends/{userId}",
+        Id::User,
+        "",
+        [401, 200, 404, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/stories/close-friends/{userId}",
+        Id::User,
+        "",
+        [401, 200, 404, 200],
+    ),
+    (
+        "GET",
+        "/api/v1/stories/hidden-from",
+        Id::None,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PUT",
+        "/api/v1/stories/hidden-from/{userId}",
+        Id::User,
+        "",
+        [401, 200, 404, 200],
+    ),
+    (
+        "DELETE",
+        "/api/v1/stories/hidden-from/{userId}",
+        Id::User,
+        "",
+        [401, 200, 404, 200],
+    ),
+    (
+        "POST",
+        "/api/v1/highlights",
+        Id::Story,
+        r#"{"title": "Kept", "storyIds": ["$story"]}"#,
+        [401, 404, 201, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/highlights/{highlightId}",
+        Id::Highlight,
+        "",
+        [401, 200, 200, 200],
+    ),
+    (
+        "PATCH",
+        "/api/v1/highlights/{highlightId}",
+        Id::Highlight,
+        r#"{"title": "Kept"}"#,
+        [401, 404, 200, 404],
+    ),
+    (
+        "DELETE",
+        "/api/v1/highlights/{highlightId}",
+        Id::Highlight,
+        "",
+        [401, 404, 200, 404],
+    ),
+    (
+        "GET",
+        "/api/v1/feed/{userId}",
+        Id::User,
+        "",
+        [401, 403, 200, 403],
+    ),
+    (
+        "DELETE",
+        "/api/v1/feed/{userId}",
+        Id::User,
+        "",
+        [401, 403, 200, 403],
+    ),
+    (
+        "POST",
+        "/api/v1/feed/regenerate/{userId}",
+        Id::User,
+        r#"{"followingIds": []}"#,
+        [401, 403, 200, 403],
+    ),
+    (
+        "POST",
+        "/api/v1/feed/batch-regenerate",
+        Id::None,
+        r#"{"userIds": ["$owner"]}"#,
+        [401, 403, 200, 403],
+    ),
+    (
+        "POST",
+        "/api/v1/feed/post",
+        Id::None,
+        r#"{"authorId": "$owner", "postId": "1"}"#,
+        [401, 403, 404, 403],
+    ),
+    (
+        "POST",
+        "/api/v1/feed/cache-followers",
+        Id::None,
+        r#"{"userId": "$owner", "followerIds": []}"#,
+        [401, 403, 200, 403],
+    ),
+    (
+        "POST",
+        "/api/v1/feed/cache-following",
+        Id::None,
+        r#"{"userId": "$owner", "followingIds": []}"#,
+        [401, 403, 200, 403],
+    ),
     // Pictures.
     (
         "POST",
@@ -519,6 +991,36 @@ const ROWS: &[Row] = &[
         [401; 4],
     ),
     ("POST", "/api/v1/setup", Id::None, SET_UP, [403; 4]),
+    ("GET", "/api/v1/instance", Id::None, "", [200; 4]),
+    // Writing help, which is off here.
+    (
+        "POST",
+        "/api/v1/posts/generate-content",
+        Id::None,
+        r#"{"topic": "gardens", "tone": "casual"}"#,
+        [401, 503, 503, 503],
+    ),
+    (
+        "POST",
+        "/api/v1/posts/generate-caption",
+        Id::None,
+        r#"{"topic": "gardens"}"#,
+        [401, 503, 503, 503],
+    ),
+    (
+        "POST",
+        "/api/v1/assist/alt-text",
+        Id::None,
+        r#"{"mediaId": "1"}"#,
+        [401, 503, 503, 503],
+    ),
+    (
+        "GET",
+        "/api/v1/admin/assist",
+        Id::None,
+        "",
+        [401, 403, 403, 200],
+    ),
     // Everybody's own.
     (
         "GET",
@@ -1115,6 +1617,23 @@ impl World {
                 let post = pictures::upload(owner, "/posts").await.expect(201);
                 first_id(&post["post"]["media"])
             }
+            Id::Mute => {
+                let body = json!({ "kind": "word", "text": "rain" });
+                let made = owner.post("/api/v1/mutes", body).await.expect(201);
+                made["mute"]["id"].as_str().unwrap().to_owned()
+            }
+            Id::List => {
+                let body = json!({ "title": "Friends" });
+                let made = owner.post("/api/v1/lists", body).await.expect(201);
+                made["list"]["id"].as_str().unwrap().to_owned()
+            }
+            Id::Story => self.tell_story(owner).await,
+            Id::Highlight => {
+                let story = self.tell_story(owner).await;
+                let body = json!({ "title": "Kept", "storyIds": [story] });
+                let made = owner.post("/api/v1/highlights", body).await.expect(201);
+                made["highlight"]["id"].as_str().unwrap().to_owned()
+            }
             Id::Conversation => self.converse(owner).await.0,
             Id::Message => self.converse(owner).await.1,
             Id::HiddenRoom => {
@@ -1148,16 +1667,26 @@ impl World {
         )
     }
 
+    /// A story of the owner's that everybody may see.
+    async fn tell_story(&self, owner: &Person) -> String {
+        let body = json!({ "text": "Good morning", "audience": "public" });
+        let told = owner.post("/api/v1/stories", body).await.expect(201);
+        told["story"]["id"].as_str().unwrap().to_owned()
+    }
+
     async fn status(&mut self, caller: &Client, row: &Row) -> u16 {
         let (method, path, id, body, _) = *row;
         self.made += 1;
         let made_for = match id {
             Id::Conversation | Id::HiddenRoom => "{roomId}",
             Id::Message => "{messageId}",
+            Id::Story => "{storyId}",
+            Id::Highlight => "{highlightId}",
             _ => "{id}",
         };
+        let made = self.make(id).await;
         let path = path
-            .replace(made_for, &self.make(id).await)
+            .replace(made_for, &made)
             .replace("{userId}", &self.owner.id)
             .replace("{username}", &self.owner.username)
             .replace("{email}", &self.owner.email)
@@ -1171,14 +1700,17 @@ impl World {
                     "/notifications"
                 },
             )
-            .replace("{seq}", "1");
+            .replace("{seq}", "1")
+            .replace("{tag}", "rain");
         let mut request = caller.request(method.parse::<Method>().unwrap(), &path);
         if body == PICTURE {
             request = request.multipart(pictures::form());
         } else if !body.is_empty() {
             let body = body
                 .replace("$fresh", &format!("fresh{}", self.made))
-                .replace("$password", PASSWORD);
+                .replace("$password", PASSWORD)
+                .replace("$owner", &self.owner.id)
+                .replace("$story", &made);
             request = request
                 .header("content-type", "application/json")
                 .body(body);

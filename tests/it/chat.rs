@@ -11,7 +11,7 @@ use socialhub::event::UserStatus;
 
 use crate::support::dice::Dice;
 use crate::support::socket::Socket;
-use crate::support::{Daemon, Person, Server, eventually};
+use crate::support::{Daemon, Person, Server, eventually, hubs};
 
 /// Two who follow each other, and somebody else.
 async fn friends(server: &Server) -> [Person; 3] {
@@ -363,10 +363,11 @@ async fn typing_ends_with_the_message_and_with_the_connection() {
     }
     let types = json!({ "roomId": "r", "isTyping": true });
     let seen = async |socket: &mut Socket| socket.next("user_typing").await["isTyping"].clone();
-    for _ in 0..2 {
+    // Said again at once, it is told once.
+    for _ in 0..3 {
         hers.ask("typing", types.clone()).await;
-        assert_eq!(seen(&mut his).await, true);
     }
+    assert_eq!(seen(&mut his).await, true);
     hers.ask("send_message", json!({ "roomId": "r", "message": "There" }))
         .await;
     assert_eq!(seen(&mut his).await, false);
@@ -384,6 +385,53 @@ async fn typing_ends_with_the_message_and_with_the_connection() {
         (json!(true), json!(false))
     );
     assert_eq!(his.next("user_left").await["userId"], json!(ada.id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typing_ends_by_itself_and_with_the_last_device() {
+    let server = Server::start_with(|config| config.realtime.typing_ms = 400).await;
+    let [ada, bob, _] = friends(&server).await;
+    let mut his = Socket::connect(&bob).await;
+    let (mut phone, mut laptop) = (Socket::connect(&ada).await, Socket::connect(&ada).await);
+    for socket in [&mut his, &mut phone, &mut laptop] {
+        socket.ask("join_room", json!({ "roomId": "r" })).await;
+    }
+    let seen = async |socket: &mut Socket| socket.next("user_typing").await["isTyping"].clone();
+    let types = json!({ "roomId": "r", "isTyping": true });
+    phone.ask("typing", types).await;
+    assert_eq!(seen(&mut his).await, true);
+    // Nobody says anything more.
+    assert_eq!(seen(&mut his).await, false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_types_as_long_as_one_of_their_devices() {
+    let server = Server::start().await;
+    let [ada, bob, _] = friends(&server).await;
+    let mut his = Socket::connect(&bob).await;
+    // Of one hub, where there are two.
+    let mut phone = Socket::connect(&ada).await;
+    let mut between = Vec::new();
+    for _ in 1..hubs() {
+        between.push(Socket::connect(&bob).await);
+    }
+    let mut laptop = Socket::connect(&ada).await;
+    for socket in [&mut his, &mut phone, &mut laptop] {
+        socket.ask("join_room", json!({ "roomId": "r" })).await;
+    }
+    let types = |is_typing: bool| json!({ "roomId": "r", "isTyping": is_typing });
+    phone.ask("typing", types(true)).await;
+    laptop.ask("typing", types(true)).await;
+    phone.ask("typing", types(false)).await;
+    laptop
+        .ask("send_message", json!({ "roomId": "r", "message": "Hi" }))
+        .await;
+    his.next("new_message").await;
+    his.ask("get_conversations", json!({})).await;
+    let told = his.events();
+    let typing = told.iter().filter(|(name, _)| name == "user_typing");
+    let said: Vec<&Value> = typing.map(|(_, payload)| &payload["isTyping"]).collect();
+    assert_eq!(said, [true, false]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -429,6 +477,102 @@ async fn a_connection_that_asks_too_much_is_refused_and_harms_nobody() {
     )
     .await;
     assert_eq!(calm.next("new_message").await["message"], "all is well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_connecting_anew_nor_other_connections_allow_more() {
+    let server = Server::start_with(|config| {
+        config.limits.enabled = true;
+        config.limits.events_burst = 30;
+        config.limits.events_per_minute = 1;
+        config.realtime.events_burst = 20;
+        config.realtime.events_per_minute = 1;
+    })
+    .await;
+    let [ada, bob, _] = friends(&server).await;
+    let mut wild = Socket::connect(&ada).await;
+    let connect = format!("40{}", json!({ "token": ada.token, "events": "v2" }));
+    // One at a time: nothing waits, so it is the pace alone that refuses.
+    let mut allowed = 0;
+    for round in 0..3 {
+        for _ in 0..15 {
+            let answer = wild.try_ask("get_conversations", json!({})).await.unwrap();
+            allowed += u32::from(answer["ok"] == true);
+        }
+        if round < 2 {
+            wild.say("41").await;
+            wild.say(&connect).await;
+        }
+    }
+    assert_eq!(allowed, 20);
+    let mut other = Socket::connect(&ada).await;
+    for _ in 0..20 {
+        let answer = other.try_ask("get_conversations", json!({})).await.unwrap();
+        allowed += u32::from(answer["ok"] == true);
+    }
+    assert_eq!(allowed, 30, "so much has one person, however they connect");
+    let mut calm = Socket::connect(&bob).await;
+    calm.ask("get_conversations", json!({})).await;
+    // Who goes and comes without end is shown out.
+    for _ in 0..30 {
+        other.say("41").await;
+        other.say(&connect).await;
+    }
+    other.ended().await;
+    calm.ask("get_conversations", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_claims_to_have_seen_what_is_not_there_is_shown_the_newest() {
+    let server = Server::start().await;
+    let [ada, bob, _] = friends(&server).await;
+    let (mut hers, mut his) = (Socket::connect(&ada).await, Socket::connect(&bob).await);
+    hers.ask("join_room", json!({ "roomId": "r" })).await;
+    let say = |text: &str| json!({ "roomId": "r", "message": text });
+    hers.ask("send_message", say("one")).await;
+    let joined = his
+        .ask("join_room", json!({ "roomId": "r", "lastSeen": 1_000_000 }))
+        .await;
+    assert_eq!(joined["lastNumber"], 1);
+    assert_eq!(his.next("message_history").await[0]["message"], "one");
+    hers.ask("send_message", say("two")).await;
+    assert_eq!(his.next("new_message").await["message"], "two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_behind_is_not_sent_away_for_what_passes() {
+    let server = Server::start().await;
+    let [ada, bob, _] = friends(&server).await;
+    let (mut hers, mut his) = (Socket::connect(&ada).await, Socket::connect(&bob).await);
+    hers.ask("join_room", json!({ "roomId": "r" })).await;
+    let long = "x".repeat(9_000);
+    let mut id = Value::Null;
+    for _ in 0..40 {
+        let message = json!({ "roomId": "r", "message": long });
+        id = hers.ask("send_message", message).await["id"].clone();
+    }
+    let behind = his
+        .ask("join_room", json!({ "roomId": "r", "lastSeen": 0 }))
+        .await;
+    assert_eq!(behind["hasNewer"], true);
+    for _ in 0..100 {
+        for name in ["add_reaction", "remove_reaction"] {
+            let reaction = json!({ "messageId": id, "emoji": "👍" });
+            hers.ask(name, reaction).await;
+        }
+        hers.events();
+    }
+    // He goes on where he was, as if nothing had passed.
+    let mut last = behind["lastNumber"].as_u64().unwrap();
+    while last < 40 {
+        let place = json!({ "roomId": "r", "lastSeen": last });
+        last = his.ask("join_room", place).await["lastNumber"]
+            .as_u64()
+            .unwrap();
+    }
+    hers.ask("send_message", json!({ "roomId": "r", "message": "end" }))
+        .await;
+    assert_eq!(his.next("new_message").await["message"], "end");
 }
 
 #[tokio::test(flavor = "multi_thread")]

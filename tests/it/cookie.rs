@@ -1,7 +1,9 @@
 //! The cookie of the web client: it says who asks where a browser can give no token along, to our own pages alone.
 
+use reqwest::Method;
 use serde_json::json;
 
+use crate::support::events::Events;
 use crate::support::socket::Socket;
 use crate::support::{Person, Reply, Server};
 
@@ -95,6 +97,32 @@ async fn a_page_of_our_own_connects_with_it_and_no_other_page_does() {
             "{greeting}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_our_own_reads_the_stream_with_it_and_no_other_page_does() {
+    let server = Server::start().await;
+    let ada = server.sign_up("ada").await;
+    let page = server.with("cookie", &cookie_of(&ada).await);
+    // A browser says where the page is from, and of its own no origin.
+    let own_page = page.with("sec-fetch-site", "same-origin");
+    let request = own_page.request(Method::GET, "/api/v1/stream");
+    let mut stream = Events::of(request.send().await.unwrap()).await;
+    assert_eq!(stream.next("counts").await["messages"], 0);
+    for (header, value) in [
+        ("origin", "https://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+        ("x-nothing", "said"),
+    ] {
+        page.with(header, value)
+            .get("/api/v1/stream")
+            .await
+            .expect_code(401, "unauthenticated");
+    }
+    // It ends with the session, as on sockets.
+    ada.post("/auth/logout", json!({})).await.expect(200);
+    assert_eq!(stream.next("error").await["code"], "unauthenticated");
+    stream.ended().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

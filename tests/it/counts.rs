@@ -16,7 +16,7 @@ use crate::support::script::Script;
 use crate::support::{Person, Server};
 
 /// For each kept count the rows where it is not what counting gives: what it is of, the id, the count, the truth.
-const RECOUNTS: [(&str, &str); 14] = [
+const RECOUNTS: [(&str, &str); 15] = [
     (
         "users.followers_count",
         "SELECT id, followers_count,
@@ -34,6 +34,12 @@ const RECOUNTS: [(&str, &str); 14] = [
         "SELECT id, public_posts,
                 (SELECT COUNT(*) FROM posts WHERE author_id = users.id AND visibility = 0 AND is_deleted = 0) AS truth
          FROM users WHERE public_posts <> truth",
+    ),
+    (
+        "users.latest_public_post",
+        "SELECT id, latest_public_post,
+                (SELECT MAX(id) FROM posts WHERE author_id = users.id AND visibility = 0 AND is_deleted = 0) AS truth
+         FROM users WHERE latest_public_post IS NOT truth",
     ),
     (
         "users.followers_posts",

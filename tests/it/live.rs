@@ -88,8 +88,31 @@ async fn counts_go_up_and_down_on_all_devices() {
         .await
         .expect(200);
     let none = json!({ "notifications": 0, "messages": 0, "requests": 0 });
-    assert_eq!(phone.next("counts").await, none);
-    assert_eq!(desk.next("counts").await, none);
+    phone.until("counts", |counts| *counts == none).await;
+    while desk.next("counts").await != none {}
+
+    // Whoever comes is told where things stand, on a socket as on a stream.
+    assert_eq!(Socket::connect(&ada).await.next("counts").await, none);
+    assert_eq!(Events::open(&ada).await.next("counts").await, none);
+
+    // A request counts until it is answered, and what is thrown away counts no more.
+    let eve = server.sign_up("eve").await;
+    let lets = json!({ "whoMayMessage": "everyone" });
+    ada.patch("/chat/settings", lets).await.expect(200);
+    let asked = conversation(&ada, &eve);
+    say(&eve, &asked, "Do I know you?").await;
+    let counts = |notifications: u64, messages: u64, requests: u64| json!({ "notifications": notifications, "messages": messages, "requests": requests });
+    let request = counts(0, 0, 1);
+    phone.until("counts", |counts| *counts == request).await;
+    ada.post(&format!("/chat/conversations/{asked}/accept"), json!({}))
+        .await
+        .expect(200);
+    let accepted = counts(0, 1, 0);
+    phone.until("counts", |counts| *counts == accepted).await;
+    ada.delete(&format!("/chat/conversations/{asked}"))
+        .await
+        .expect(200);
+    phone.until("counts", |counts| *counts == none).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,6 +166,51 @@ async fn who_comes_back_is_told_exactly_what_they_missed() {
     // An id of somebody else's stream says nothing.
     let mut bobs = Events::resume(&bob, &last_id).await;
     assert_eq!(bobs.next("reset").await, json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_did_is_not_told_again_after_a_block() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
+    befriend(&ada, &bob).await;
+    server.settle().await;
+    let before = Events::open(&ada).await.last_id;
+    say(&bob, &conversation(&ada, &bob), "A secret").await;
+    ada.post(&format!("/users/{}/block", bob.id), json!({}))
+        .await
+        .expect(200);
+    let mut back = Events::resume(&ada, &before).await;
+    back.next("reset").await;
+    back.next("counts").await;
+    let told = format!("{:?}", back.waiting);
+    assert!(
+        !told.contains("secret") && !told.contains(&bob.id),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_back_is_not_told_any_more() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
+    befriend(&ada, &bob).await;
+    server.settle().await;
+    let mut there = Events::open(&ada).await;
+    let before = there.last_id.clone();
+    let said = say(&bob, &conversation(&ada, &bob), "A slip").await;
+    there.next("new_message_notification").await;
+    let id = said["id"].as_str().unwrap();
+    bob.delete(&format!("/chat/messages/{id}"))
+        .await
+        .expect(200);
+    assert_eq!(there.next("message_deleted").await["messageId"], id);
+    let mut back = Events::resume(&ada, &before).await;
+    assert_eq!(back.next("message_deleted").await["messageId"], id);
+    let later = say(&bob, &conversation(&ada, &bob), "Something else").await;
+    let told = back.next("new_message_notification").await;
+    assert_eq!(told["message"]["id"], later["id"]);
+    let passed = format!("{:?}", back.waiting);
+    assert!(!passed.contains("slip"), "{passed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,6 +302,13 @@ async fn posts_of_those_whom_one_follows_are_hinted_at() {
         .expect(200);
     bob.write("unseen").await;
     ada.write("my own").await;
+    // Nor who is muted.
+    let dora = server.sign_up("dora").await;
+    ada.follow(&dora).await;
+    ada.post(&format!("/api/v1/users/{}/mute", dora.id), json!({}))
+        .await
+        .expect(200);
+    dora.write("muted").await;
     carl.write("four").await;
     assert_eq!(adas.next("feed_hint").await, json!({ "count": 1 }));
 }

@@ -100,7 +100,7 @@ async fn presence_is_for_those_who_may_know() {
     let eve = server.sign_up("eve").await;
     befriend(&ada, &bob).await;
     eve.follow(&bob).await;
-    let _bobs = Socket::connect(&bob).await;
+    let mut bobs = Socket::connect(&bob).await;
     becomes(&ada, &bob, "online").await;
     // A stranger learns nothing, watching or asking.
     assert_eq!(status(&eve, &bob).await, Value::Null);
@@ -141,6 +141,20 @@ async fn presence_is_for_those_who_may_know() {
         .await
         .expect(200);
     assert_eq!(watch(&mut adas, &[&bob]).await[0]["status"], "online");
+    // Who wrote to each other still see each other when one follows no more.
+    eve.follow(&bob).await;
+    bob.follow(&eve).await;
+    let mut eves = Socket::connect(&eve).await;
+    assert_eq!(watch(&mut eves, &[&bob]).await[0]["status"], "online");
+    eve.delete(&format!("/users/unfollow/{}", bob.id))
+        .await
+        .expect(200);
+    let mut phone = Socket::connect(&bob).await;
+    phone.ask("set_presence", json!({ "status": "away" })).await;
+    bobs.ask("set_presence", json!({ "status": "away" })).await;
+    assert_eq!(told(&mut eves).await.0, "away");
+    assert_eq!(told(&mut adas).await.0, "away");
+    drop(phone);
     // Who follows no more sees no more.
     let path = format!("/users/unfollow/{}", ada.id);
     bob.post(&path, json!({})).await.expect(200);
@@ -165,11 +179,7 @@ async fn who_drops_off_is_gone_when_they_answer_no_more() {
     silent.ask("join_room", json!({ "roomId": "here" })).await;
     becomes(&ada, &bob, "online").await;
     let gone = becomes(&ada, &bob, "offline").await;
-    assert_eq!(
-        gone["lastSeenAt"],
-        Value::Null,
-        "not written down yet: {gone}"
-    );
+    assert!(gone["lastSeenAt"].is_string(), "{gone}");
     let users = ada.get("/chat/here/users").await.expect(200);
     assert_eq!(users["users"], json!([]));
     drop(silent);
@@ -196,4 +206,115 @@ async fn when_somebody_was_seen_last_is_known_after_a_restart() {
         .await
         .unwrap()
         .expect(200);
+}
+
+fn conversation(one: &Person, other: &Person) -> String {
+    let mut ids = [one.id.as_str(), other.id.as_str()];
+    ids.sort_unstable();
+    ids.join("_")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_hides_or_has_not_accepted_is_not_shown_in_a_room() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
+    bob.patch("/chat/settings", json!({ "whoMayMessage": "everyone" }))
+        .await
+        .expect(200);
+    let room = conversation(&ada, &bob);
+    let place = json!({ "roomId": room });
+    let mut adas = Socket::connect(&ada).await;
+    let message = json!({ "roomId": room, "message": "Do I know you?" });
+    adas.ask("join_room", place.clone()).await;
+    adas.ask("send_message", message).await;
+    let mut bobs = Socket::connect(&bob).await;
+    // He looks at what he has not accepted: that is his business.
+    bobs.ask("join_room", place.clone()).await;
+    bobs.ask("typing", json!({ "roomId": room, "isTyping": true }))
+        .await;
+    let users = format!("/chat/{room}/users");
+    let seen = async || ada.get(&users).await.expect(200)["users"].clone();
+    assert_eq!(seen().await, json!([ada.id]));
+    let of_bob = |(_, payload): &&(String, Value)| payload["userId"] == json!(bob.id);
+    let told = adas.events();
+    assert_eq!(told.iter().find(of_bob), None, "{told:?}");
+    bob.post(&format!("/chat/conversations/{room}/accept"), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(seen().await.as_array().unwrap().len(), 2);
+    bobs.ask("leave_room", place.clone()).await;
+    assert_eq!(adas.next("user_left").await["userId"], json!(bob.id));
+    bobs.ask("join_room", place.clone()).await;
+    assert_eq!(adas.next("user_joined").await["userId"], json!(bob.id));
+    bobs.ask("leave_room", place).await;
+    assert_eq!(adas.next("user_left").await["userId"], json!(bob.id));
+
+    // In a room of many as well.
+    bob.patch("/chat/settings", json!({ "showsPresence": false }))
+        .await
+        .expect(200);
+    let lobby = json!({ "roomId": "lobby" });
+    adas.ask("join_room", lobby.clone()).await;
+    bobs.ask("join_room", lobby.clone()).await;
+    assert_eq!(
+        ada.get("/chat/lobby/users").await.expect(200)["users"],
+        json!([ada.id])
+    );
+    // Oneself one sees.
+    assert_eq!(
+        bob.get("/chat/lobby/users").await.expect(200)["userCount"],
+        2
+    );
+    let eve = server.sign_up("eve").await;
+    let mut eves = Socket::connect(&eve).await;
+    eves.ask("join_room", lobby).await;
+    assert_eq!(eves.next("room_users").await.as_array().unwrap().len(), 2);
+    assert_eq!(adas.next("user_joined").await["userId"], json!(eve.id));
+    let told = adas.events();
+    assert_eq!(told.iter().find(of_bob), None, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_goes_with_all_devices_at_once_has_left_once() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
+    let place = json!({ "roomId": "r" });
+    let mut adas = Socket::connect(&ada).await;
+    adas.ask("join_room", place.clone()).await;
+    for round in 0..12 {
+        let bob = server.log_in(&bob).await;
+        // With two hubs one is on each.
+        let (mut phone, mut laptop) = (Socket::connect(&bob).await, Socket::connect(&bob).await);
+        let (one, other) = tokio::join!(
+            phone.try_ask("join_room", place.clone()),
+            laptop.try_ask("join_room", place.clone())
+        );
+        assert!(one.unwrap()["ok"] == true && other.unwrap()["ok"] == true);
+        assert_eq!(adas.next("user_joined").await["userId"], json!(bob.id));
+        bob.post("/auth/logout", json!({})).await.expect(200);
+        assert_eq!(adas.next("user_left").await["userId"], json!(bob.id));
+        let rest = adas.events();
+        let names: Vec<&str> = rest.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(
+            !names.contains(&"user_joined") && !names.contains(&"user_left"),
+            "round {round}: {names:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_leaves_a_conversation_that_a_block_has_closed() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
+    befriend(&ada, &bob).await;
+    let place = json!({ "roomId": conversation(&ada, &bob) });
+    let mut adas = Socket::connect(&ada).await;
+    adas.ask("join_room", place.clone()).await;
+    bob.post(&format!("/users/{}/block", ada.id), json!({}))
+        .await
+        .expect(200);
+    adas.ask("leave_room", place.clone()).await;
+    let info = ada.get("/chat/socket-info").await.expect(200);
+    assert_eq!(info["connections"][0]["rooms"], json!([]));
+    assert_eq!(adas.refused("leave_room", place).await, "user_not_found");
 }

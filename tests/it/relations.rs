@@ -56,6 +56,7 @@ async fn befriend(one: &Person, other: &Person) {
 
 /// Everything that `person` could ask about `other` and their things; the same for nobody.
 fn questions(
+    viewer: &Person,
     other: &Person,
     posts: &[&str],
     comment: &str,
@@ -77,6 +78,26 @@ fn questions(
     ] {
         let (asked, unknown) = (path.replace("{}", &other.id), path.replace("{}", NOBODY));
         all.push((method.clone(), asked, unknown, json!({})));
+    }
+    for (method, path) in [
+        (&get, "/chat/conversations/{}"),
+        (&get, "/chat/rooms/{}"),
+        (&get, "/chat/rooms/{}/members"),
+        (&get, "/chat/{}/history"),
+        (&get, "/chat/{}/users"),
+        (&get, "/chat/{}/media"),
+        (&post, "/chat/{}/message"),
+        (&post, "/chat/conversations/{}/messages"),
+        (&post, "/chat/conversations/{}/read"),
+        (&post, "/chat/conversations/{}/accept"),
+        (&post, "/chat/rooms/{}/join"),
+        (&delete, "/chat/conversations/{}"),
+    ] {
+        let (asked, unknown) = (
+            path.replace("{}", &format!("{}_{}", viewer.id, other.id)),
+            path.replace("{}", &format!("{}_{NOBODY}", viewer.id)),
+        );
+        all.push((method.clone(), asked, unknown, json!({ "message": "x" })));
     }
     let by_name = format!("/users/by-username/{}", other.username);
     all.push((
@@ -147,7 +168,7 @@ async fn a_block_makes_each_as_unknown_to_the_other_as_nobody() {
     for (viewer, other, (open, narrow, comment)) in
         [(&ada, &bob, &things[1]), (&bob, &ada, &things[0])]
     {
-        for (method, path, unknown, body) in questions(other, &[open, narrow], comment) {
+        for (method, path, unknown, body) in questions(viewer, other, &[open, narrow], comment) {
             let ask = async |path: &str| {
                 let request = viewer.request(method.clone(), path);
                 let request = if method == Method::GET {

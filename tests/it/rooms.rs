@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::pictures::upload;
 use crate::support::socket::Socket;
-use crate::support::{Person, Server, eventually};
+use crate::support::{Person, Server, database, eventually};
 
 async fn people<const N: usize>(server: &Server, names: [&str; N]) -> [Person; N] {
     let mut all = Vec::new();
@@ -531,6 +531,14 @@ async fn messages_bring_pictures_name_people_and_point_to_posts() {
     );
     let notice = bobs.next("new_message_notification").await;
     assert_eq!(notice["message"]["id"], sent["id"]);
+    // It waits for who was not there, apart from what else they have not read.
+    let waiting = async || {
+        let rooms = bob.get("/chat/rooms").await.expect(200)["rooms"].clone();
+        let one = bob.get(&format!("/chat/rooms/{room}")).await.expect(200)["room"].clone();
+        assert_eq!(rooms[0], one);
+        (one["unreadCount"].clone(), one["mentionCount"].clone())
+    };
+    assert_eq!(waiting().await, (json!(2), json!(1)));
 
     let message = format!("/chat/messages/{}", sent["id"].as_str().unwrap());
     let edited = ada
@@ -541,6 +549,7 @@ async fn messages_bring_pictures_name_people_and_point_to_posts() {
         (&edited["data"]["mentions"], &edited["data"]["html"]),
         (&json!([]), &Value::Null)
     );
+    assert_eq!(waiting().await, (json!(2), json!(0)));
     let edits = bob.get(&format!("{message}/edits")).await.expect(200)["edits"].clone();
     assert_eq!(edits[0]["message"], "**@bob** and @eve: see `it`");
     eve.get(&format!("{message}/edits")).await.expect(404);
@@ -662,9 +671,11 @@ async fn who_is_blocked_is_not_there_in_common_rooms_either() {
     try_say(&bob, &room, "Hello both").await.expect(200);
     assert_eq!(adas.next("new_message").await["message"], "Hello both");
     assert_eq!(eves.next("new_message").await["message"], "Before");
+    try_say(&ada, &room, "Not for her").await.expect(200);
+    assert_eq!(adas.next("new_message").await["message"], "Not for her");
     let seen: Vec<String> = adas.events().into_iter().map(|(name, _)| name).collect();
     assert!(!seen.contains(&"user_typing".to_owned()), "{seen:?}");
-    for (person, other) in [(&ada, "After @ada"), (&eve, "nothing of hers")] {
+    for (person, other) in [(&ada, "After @ada"), (&eve, "Not for her")] {
         let history = person
             .get(&format!("/chat/{room}/history"))
             .await
@@ -809,4 +820,60 @@ async fn leaving_and_coming_back_ends_nothing() {
     }
     join(&bob, &room).await;
     assert_eq!(role_of(&bob, &room).await, "owner");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_closes_a_room_for_all() {
+    let server = Server::start().await;
+    let [ada, bob, eve] = people(&server, ["ada", "bob", "eve"]).await;
+    befriend(&ada, &bob).await;
+    let room = make(&ada, json!({ "name": "garden" })).await;
+    join(&bob, &room).await;
+    let said = try_say(&bob, &room, "Hello").await.expect(200);
+    let message = format!("/chat/messages/{}", said["data"]["id"].as_str().unwrap());
+    let path = format!("/chat/rooms/{room}");
+    for person in [&bob, &eve] {
+        person.delete(&path).await.expect_code(403, "forbidden");
+    }
+    // Conversations belong to all who are in them.
+    let body = json!({ "userIds": [bob.id], "title": "Hike" });
+    let group = ada.post("/chat/conversations", body).await.expect(201);
+    let group = group["conversation"]["conversationId"].as_str().unwrap();
+    ada.delete(&format!("/chat/rooms/{group}"))
+        .await
+        .expect_code(403, "forbidden");
+
+    let mut socket = Socket::connect(&bob).await;
+    socket.ask("join_room", json!({ "roomId": room })).await;
+    ada.delete(&path).await.expect(200);
+    let left = socket.next("room_left").await;
+    assert_eq!(
+        (&left["roomId"], &left["reason"]),
+        (&json!(room), &json!("closed"))
+    );
+    for what in [
+        path.clone(),
+        format!("{path}/members"),
+        format!("/chat/{room}/history"),
+        message.clone(),
+    ] {
+        bob.get(&what).await.expect(404);
+    }
+    ada.delete(&path).await.expect_code(404, "room_not_found");
+    let mine = bob.get("/chat/rooms").await.expect(200);
+    assert_eq!(mine["rooms"], json!([]));
+
+    // The name is free, and what was said under it before is nobody's.
+    let again = make(&eve, json!({ "name": "garden" })).await;
+    let history = eve.get(&format!("/chat/{again}/history")).await.expect(200);
+    assert_eq!(history["messages"], json!([]));
+    eve.get(&message).await.expect(404);
+    server.app.chat().expire().await.unwrap();
+    let database = database::connect(server.app.data_dir());
+    let count = |table: &str| -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        database.query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count("rooms"), count("messages")), (2, 0));
+    assert_eq!(count("room_members"), 3);
 }

@@ -59,7 +59,7 @@ impl Command for CreateGroup {
         let key = RoomKey::Numbered(self.id);
         // Whether they may act at all.
         access::find_place(tx, self.by, &key, self.at)?;
-        access::check_has_room(tx, self.by, true)?;
+        access::check_may_make_more(tx, self.by, RoomKind::Group)?;
         make(tx, self.id, &key, RoomKind::Group, self.by, self.at)?;
         sql::add_member(tx, self.id, self.by, Role::Owner, self.at)?;
         sql::touch_member(tx, self.id, self.by, self.at)?;
@@ -119,16 +119,23 @@ fn take_in(
     at: Timestamp,
 ) -> Result<()> {
     for &person in people.iter().filter(|person| **person != by) {
-        let stands = access::acquaintance(tx, by, person)?;
-        if !stands.is_welcome {
-            return Err(Error::new(Code::CannotMessage));
-        }
+        let stands = access::check_may_message(tx, by, person)?;
         let key = RoomKey::Numbered(id);
         let theirs = access::find_place(tx, person, &key, at)?;
-        if theirs.is_some_and(|theirs| theirs.is_banned) {
+        if theirs.as_ref().is_some_and(|theirs| theirs.is_banned) {
             return Err(Error::new(Code::BannedFromRoom).with_message("They are banned here."));
         }
-        if sql::add_member(tx, id, person, Role::Member, at)? {
+        if theirs.is_none_or(|theirs| theirs.role.is_none()) {
+            let leavings = sql::leavings(tx, id, person)?;
+            // Who went twice does not want to be here.
+            if leavings > 1 {
+                return Err(Error::new(Code::CannotMessage));
+            }
+            let is_request = !stands.is_followed || leavings > 0;
+            if is_request {
+                access::check_may_ask_more(tx, by)?;
+            }
+            sql::add_member(tx, id, person, Role::Member, at)?;
             // As with two: they see what is said, not what is meant to be.
             if room(tx, id)?.last_number > 0 {
                 sql::touch_member(tx, id, person, at)?;
@@ -138,12 +145,9 @@ fn take_in(
                 user_id: person,
                 added_by: by,
             };
-            announce(tx, id, "member_added", Said::by(by), &told)?;
-            let attitude = sql::Attitude {
-                request: u8::from(!stands.is_followed),
-                lets_in: false,
-            };
-            sql::set_attitude(tx, id, person, attitude)?;
+            // Not to those for whom they are not there.
+            announce(tx, id, "member_added", Said::by(person), &told)?;
+            sql::set_request(tx, id, person, u8::from(is_request))?;
             recount(tx, person);
         }
     }
@@ -171,11 +175,11 @@ impl Command for AnswerRequest {
         if room.kind == RoomKind::Named {
             return Err(Error::new(Code::Forbidden));
         }
-        let attitude = sql::Attitude {
-            request: if self.accepts { 0 } else { access::DECLINED },
-            lets_in: self.accepts && room.kind == RoomKind::Direct,
-        };
-        sql::set_attitude(tx, room.id, self.user_id, attitude)?;
+        let request = if self.accepts { 0 } else { access::DECLINED };
+        sql::set_request(tx, room.id, self.user_id, request)?;
+        if let Some(partner) = self.key.partner(self.user_id) {
+            users::set_welcome(tx, self.user_id, partner, self.accepts)?;
+        }
         recount(tx, self.user_id);
         Ok(())
     }
@@ -233,12 +237,11 @@ impl Command for SetChatSettings {
     }
 }
 
-/// Notes that people were there.
+/// Notes when people were there, but of those who hide it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NoteSeen {
     /// A thousand at most.
-    pub people: Vec<UserId>,
-    pub at: Timestamp,
+    pub people: Vec<(UserId, Timestamp)>,
 }
 
 impl Command for NoteSeen {
@@ -246,6 +249,6 @@ impl Command for NoteSeen {
     type Output = ();
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
-        sql::put_seen(tx, &self.people, self.at)
+        sql::put_seen(tx, &self.people)
     }
 }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::access::{self, Place};
 use super::super::{Role, RoomKey, RoomKind, Sanction, Visibility, sql};
-use super::{Said, announce, show};
+use super::rooms::close;
+use super::{Said, announce, room as room_now, show};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::{Audience, Event};
@@ -74,11 +75,18 @@ fn check_not_above(
 }
 
 /// Ends a membership, and with it what they see of the room. A room that loses its last owner gets another.
-fn take_out(tx: &WriteTx<'_>, place: &Place, user: UserId, reason: &'static str) -> Result<()> {
+/// A group in which nobody is left is closed.
+fn take_out(
+    tx: &WriteTx<'_>,
+    place: &Place,
+    user: UserId,
+    reason: &'static str,
+    at: Timestamp,
+) -> Result<()> {
     let room = &place.room;
     let role = sql::find_role(tx, room.id, user)?;
     sql::uninvite(tx, room.id, user)?;
-    if sql::remove_member(tx, room.id, user)? {
+    if sql::remove_member(tx, room.id, user, reason == "left")? {
         let told = MemberTold {
             room_id: &room.key,
             user_id: user,
@@ -93,6 +101,9 @@ fn take_out(tx: &WriteTx<'_>, place: &Place, user: UserId, reason: &'static str)
         user_id: user,
         reason: reason.to_owned(),
     });
+    if room.kind == RoomKind::Group && room_now(tx, room.id)?.member_count == 0 {
+        return close(tx, room.id, at);
+    }
     if role == Some(Role::Owner)
         && !sql::has_other_owner(tx, room.id, user)?
         && let Some(heir) = sql::heir(tx, room.id)?
@@ -177,12 +188,12 @@ impl Command for RemoveMember {
                 return Err(Error::new(Code::Forbidden));
             }
             place.role.ok_or(Code::NotInRoom)?;
-            return take_out(tx, &place, self.user_id, "left");
+            return take_out(tx, &place, self.user_id, "left", self.at);
         }
         let (place, keeper) = kept(tx, &self.key, self.by, self.as_admin, self.at)?;
         check_below(tx, &place, self.user_id, keeper)?;
         sql::find_role(tx, place.room.id, self.user_id)?.ok_or(Code::MemberNotFound)?;
-        take_out(tx, &place, self.user_id, "removed")
+        take_out(tx, &place, self.user_id, "removed", self.at)
     }
 }
 
@@ -237,6 +248,10 @@ impl Command for InviteToRoom {
         }
         // Whoever declined is not asked again, and the asker not told.
         if !sql::invite(tx, room.id, self.user_id, self.by, self.at)? {
+            return Ok(());
+        }
+        // Who mutes the asker finds the invitation when they look.
+        if !users::muters_among(tx, self.by, &[self.user_id], self.at)?.is_empty() {
             return Ok(());
         }
         let invited = InvitationTold {
@@ -312,7 +327,7 @@ impl Command for SanctionMember {
         };
         sql::put_sanction(tx, &new)?;
         match self.kind {
-            Sanction::Ban => take_out(tx, &place, self.user_id, "banned"),
+            Sanction::Ban => take_out(tx, &place, self.user_id, "banned", self.at),
             Sanction::Mute => {
                 let told = MemberTold {
                     room_id: &place.room.key,

@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::access::{self, Place};
-use super::super::{MAX_GROUP, Message, Role, Room, RoomKey, RoomKind, sql};
+use super::super::{Delivery, MAX_GROUP, Message, Role, Room, RoomKey, RoomKind, sql};
 use super::{Said, announce, enter, recount, show};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::Audience;
-use crate::id::{MediaId, MessageId, PostId, RoomId, UserId};
+use crate::id::{MediaId, MessageId, PostId, RoomId, StoryId, UserId};
 use crate::media::{self, Holder};
 use crate::store::{Command, ReadTx, WriteTx};
-use crate::{posts, text, users};
+use crate::{posts, stories, text, users};
 
 /// Different emoji that one person may leave on one message.
 const MAX_REACTIONS: u32 = 20;
@@ -41,8 +41,18 @@ pub struct SendMessage {
     pub post_id: Option<PostId>,
     /// A post whose address stands in the text: pointed to if the sender may see it.
     pub linked_post: Option<PostId>,
+    /// A story of the partner's that it answers.
+    pub story: Option<StoryAnswer>,
     pub may_create: bool,
     pub at: Timestamp,
+}
+
+/// How a message answers a story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoryAnswer {
+    pub id: StoryId,
+    /// Whether the text is an emoji, which its author also sees at the story.
+    pub is_reaction: bool,
 }
 
 impl Command for SendMessage {
@@ -66,14 +76,12 @@ impl Command for SendMessage {
             return sql::find_message(tx, known)?.ok_or(Code::MessageNotFound.into());
         }
         place.check_may_write(self.at)?;
-        if let Some(target) = self.target {
-            access::check_may_message(tx, sender, target)?;
-        }
+        access::check_target(tx, sender, &self.key, self.target)?;
         if let Some(partner) = self.key.partner(sender) {
             write_to(tx, room, sender, partner)?;
         } else if place.role.is_none() {
             // Who says something has come in.
-            access::check_has_room(tx, sender, false)?;
+            access::check_may_be_in_more(tx, sender)?;
             sql::add_member(tx, room.id, sender, Role::Member, self.at)?;
         }
         if let Some(answered) = self.reply_to {
@@ -82,6 +90,7 @@ impl Command for SendMessage {
                 .filter(|stub| stub.number > place.cleared_number)
                 .ok_or(Code::MessageNotFound)?;
         }
+        self.answer_story(tx)?;
         let new = sql::NewMessage {
             id: self.id,
             room_id: room.id,
@@ -91,6 +100,7 @@ impl Command for SendMessage {
             html: self.html.as_deref(),
             has_media: !self.media.is_empty(),
             post_id: self.pointed_post(tx)?,
+            story_id: self.story.map(|story| story.id),
             reply_to: self.reply_to,
             client_id: self.client_id.as_deref(),
             at: self.at,
@@ -125,6 +135,22 @@ impl Command for SendMessage {
 }
 
 impl SendMessage {
+    /// Notes the reaction, if it is one. Errors: `story_not_found` for what the sender may not see; `forbidden` for a
+    /// story of somebody else's than to whom it is said.
+    fn answer_story(&self, tx: &WriteTx<'_>) -> Result<()> {
+        let Some(story) = self.story else {
+            return Ok(());
+        };
+        let author = stories::author_of(tx, self.sender_id, story.id, self.at)?;
+        if self.key.partner(self.sender_id) != Some(author) {
+            return Err(Error::new(Code::Forbidden));
+        }
+        if story.is_reaction {
+            stories::react(tx, self.sender_id, story.id, Some(&self.body), self.at)?;
+        }
+        Ok(())
+    }
+
     /// The post that it points to. Errors: `post_not_found` for what the sender may not see.
     fn pointed_post(&self, tx: &WriteTx<'_>) -> Result<Option<PostId>> {
         if let Some(post) = self.post_id {
@@ -154,12 +180,13 @@ impl SendMessage {
         };
         let ids: Vec<UserId> = people.iter().map(|(user, _)| *user).collect();
         let apart = sql::apart(tx, self.sender_id, &ids)?;
+        let muting = users::muters_among(tx, self.sender_id, &ids, self.at)?;
         // One event for those who have accepted it, and one for those to whom it is a request.
         for request in [0, 1] {
             let user_ids: Vec<UserId> = people
                 .iter()
                 .filter(|(user, theirs)| *user != self.sender_id && *theirs == request)
-                .filter(|(user, _)| !apart.contains(user))
+                .filter(|(user, _)| !apart.contains(user) && !muting.contains(user))
                 .map(|(user, _)| *user)
                 .collect();
             if user_ids.is_empty() {
@@ -208,27 +235,18 @@ pub(in crate::chat) struct Notice {
 /// Errors: `cannot_message`.
 fn write_to(tx: &WriteTx<'_>, room: &Room, sender: UserId, partner: UserId) -> Result<()> {
     let stands = access::acquaintance(tx, sender, partner)?;
-    let mine = sql::find_attitude(tx, room.id, sender)?.unwrap_or_default();
-    let theirs = sql::find_attitude(tx, room.id, partner)?.unwrap_or_default();
-    if theirs.request == access::DECLINED || !(stands.is_welcome || theirs.lets_in) {
+    let is_let_in = users::is_welcome(tx, partner, sender)?;
+    let theirs = sql::find_request(tx, room.id, partner)?;
+    if theirs == Some(access::DECLINED) || !(stands.is_welcome || is_let_in) {
         return Err(Error::new(Code::CannotMessage));
     }
-    let mine_now = sql::Attitude {
-        request: 0,
-        lets_in: mine.lets_in || !stands.is_welcome_back,
-    };
-    // What they have said something in is no request to them any more.
-    let is_accepted = stands.is_followed || theirs.lets_in || has_written(tx, room, partner)?;
-    let theirs_now = sql::Attitude {
-        request: u8::from(!is_accepted),
-        ..theirs
-    };
-    for (user, before, now) in [(sender, mine, mine_now), (partner, theirs, theirs_now)] {
-        if before != now {
-            sql::set_attitude(tx, room.id, user, now)?;
-        }
+    sql::set_request(tx, room.id, sender, 0)?;
+    if !stands.is_welcome_back {
+        users::set_welcome(tx, sender, partner, true)?;
     }
-    Ok(())
+    // What they have said something in is no request to them any more.
+    let is_accepted = stands.is_followed || is_let_in || has_written(tx, room, partner)?;
+    sql::set_request(tx, room.id, partner, u8::from(!is_accepted))
 }
 
 fn has_written(tx: &ReadTx<'_>, room: &Room, user: UserId) -> Result<bool> {
@@ -284,7 +302,7 @@ impl Command for EditMessage {
                 &message,
             )?;
         }
-        find(tx, self.id)
+        seen(tx, self.id, self.by)
     }
 }
 
@@ -319,6 +337,7 @@ impl Command for DeleteMessage {
         if stub.sender_id != self.by && !is_keeper {
             return Err(Error::new(Code::Forbidden));
         }
+        let mut told = find(tx, self.id)?.mentions;
         if stub.has_media {
             media::release(tx, Holder::Message(self.id.get()), self.at)?;
         }
@@ -340,9 +359,24 @@ impl Command for DeleteMessage {
             &deleted,
         )?;
         if place.room.kind != RoomKind::Named {
-            for (user, _) in sql::member_requests(tx, stub.room_id, MAX_GROUP)? {
-                recount(tx, user);
-            }
+            let members = sql::member_requests(tx, stub.room_id, MAX_GROUP)?;
+            told = members.into_iter().map(|(user, _)| user).collect();
+        }
+        // Those who were told of it and do not look.
+        let apart = sql::apart(tx, stub.sender_id, &told)?;
+        told.retain(|user| !apart.contains(user));
+        if !told.is_empty() {
+            let audience = Audience::PeopleOutside {
+                user_ids: told,
+                room_id: stub.room_id,
+            };
+            show(
+                tx,
+                audience,
+                "message_deleted",
+                Said::by(stub.sender_id),
+                &deleted,
+            )?;
         }
         Ok(message)
     }
@@ -410,7 +444,7 @@ impl Command for ReactToMessage {
             };
             announce(tx, stub.room_id, name, Said::by(self.user_id), &reacted)?;
         }
-        Ok(message)
+        seen(tx, self.id, self.user_id)
     }
 }
 
@@ -434,6 +468,52 @@ struct Read<'a> {
     number: u64,
 }
 
+/// Tells how far a message, and those before it, have come with all the others (contract, section 13).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusTold<'a> {
+    conversation_id: &'a str,
+    message_id: MessageId,
+    status: Delivery,
+}
+
+/// Tells those who look at a conversation how far somebody has come.
+fn tell_mark(
+    tx: &WriteTx<'_>,
+    room: &Room,
+    name: &str,
+    user_id: UserId,
+    number: u64,
+) -> Result<()> {
+    let read = Read {
+        conversation_id: &room.key,
+        room_id: &room.key,
+        user_id,
+        number,
+    };
+    announce(tx, room.id, name, Said::by(user_id), &read)?;
+    let Some(message_id) = sql::last_of_others(tx, room.id, user_id, number)? else {
+        return Ok(());
+    };
+    match find(tx, message_id)?.in_conversation {
+        Some(names) if names.status != Delivery::Sent => {
+            let told = StatusTold {
+                conversation_id: &room.key,
+                message_id,
+                status: names.status,
+            };
+            announce(
+                tx,
+                room.id,
+                "message_status_update",
+                Said::by(user_id),
+                &told,
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Command for MarkRead {
     const NAME: &'static str = "chat.mark_read";
     type Output = ();
@@ -450,13 +530,7 @@ impl Command for MarkRead {
             recount(tx, self.user_id);
         }
         if has_changed && shows_reading(tx, &room, self.user_id)? {
-            let read = Read {
-                conversation_id: &room.key,
-                room_id: &room.key,
-                user_id: self.user_id,
-                number,
-            };
-            announce(tx, room.id, "messages_read", Said::by(self.user_id), &read)?;
+            tell_mark(tx, &room, "messages_read", self.user_id, number)?;
         }
         Ok(())
     }
@@ -487,19 +561,7 @@ impl Command for MarkDelivered {
             .min(room.last_number);
         let has_changed = sql::put_delivered(tx, room.id, self.user_id, number)?;
         if has_changed && shows_reading(tx, &room, self.user_id)? {
-            let read = Read {
-                conversation_id: &room.key,
-                room_id: &room.key,
-                user_id: self.user_id,
-                number,
-            };
-            announce(
-                tx,
-                room.id,
-                "messages_delivered",
-                Said::by(self.user_id),
-                &read,
-            )?;
+            tell_mark(tx, &room, "messages_delivered", self.user_id, number)?;
         }
         Ok(())
     }
@@ -557,7 +619,7 @@ impl Command for PinMessage {
             };
             announce(tx, stub.room_id, name, Said::by(self.by), &told)?;
         }
-        find(tx, self.id)
+        seen(tx, self.id, self.by)
     }
 }
 
@@ -583,10 +645,15 @@ fn changeable(tx: &WriteTx<'_>, stub: &sql::Stub, place: &Place, user: UserId) -
 
 /// Whether others may know what somebody has read: not while they have not accepted the conversation.
 fn shows_reading(tx: &WriteTx<'_>, room: &Room, user: UserId) -> Result<bool> {
-    let attitude = sql::find_attitude(tx, room.id, user)?;
-    Ok(room.kind != RoomKind::Named && attitude.is_some_and(|one| one.request == 0))
+    Ok(room.kind != RoomKind::Named && sql::find_request(tx, room.id, user)? == Some(0))
 }
 
+/// The message as it is, to be told.
 fn find(tx: &WriteTx<'_>, id: MessageId) -> Result<Message> {
     sql::find_message(tx, id)?.ok_or(Code::MessageNotFound.into())
+}
+
+/// The message as somebody sees it, to answer them.
+fn seen(tx: &WriteTx<'_>, id: MessageId, by: UserId) -> Result<Message> {
+    sql::find_message_for(tx, id, by)?.ok_or(Code::MessageNotFound.into())
 }

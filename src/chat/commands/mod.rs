@@ -30,13 +30,15 @@ pub use members::{
 pub(super) use messages::Notice;
 pub use messages::{
     DeleteMessage, EditMessage, MarkDelivered, MarkRead, PinMessage, ReactToMessage, SendMessage,
+    StoryAnswer,
 };
-pub use rooms::{CreateRoom, ExpireMessages, JoinRoom, UpdateRoom};
+pub use rooms::{CloseRoom, CreateRoom, ExpireMessages, JoinRoom, UpdateRoom};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add::<AddToGroup>();
     registry.add::<AnswerRequest>();
     registry.add::<ClearConversation>();
+    registry.add::<CloseRoom>();
     registry.add::<CreateGroup>();
     registry.add::<CreateRoom>();
     registry.add::<DeleteMessage>();
@@ -76,15 +78,16 @@ fn enter(
         RoomKey::Numbered(_) => return Err(Error::new(Code::RoomNotFound)),
         RoomKey::Named(_) if !may_create => return Err(Error::new(Code::RoomNotFound)),
         RoomKey::Named(_) => {
-            access::check_has_room(tx, user, true)?;
+            access::check_may_make_more(tx, user, RoomKind::Named)?;
             make(tx, id, key, RoomKind::Named, user, at)?;
             sql::add_member(tx, id, user, Role::Owner, at)?;
         }
         RoomKey::Direct(one, other) => {
-            if let Some(partner) = key.partner(user) {
-                access::check_may_message(tx, user, partner)?;
+            if let Some(partner) = key.partner(user)
+                && !access::check_may_message(tx, user, partner)?.is_followed
+            {
+                access::check_may_ask_more(tx, user)?;
             }
-            access::check_has_room(tx, user, false)?;
             make(tx, id, key, RoomKind::Direct, user, at)?;
             sql::add_member(tx, id, *one, Role::Member, at)?;
             sql::add_member(tx, id, *other, Role::Member, at)?;

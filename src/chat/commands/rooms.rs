@@ -6,7 +6,8 @@ use super::super::{Role, Room, RoomChange, RoomKey, RoomKind, Visibility, access
 use super::{Said, announce, enter, make, room};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
-use crate::id::{RoomId, UserId};
+use crate::event::Event;
+use crate::id::{MessageId, RoomId, UserId};
 use crate::media::{self, Holder};
 use crate::store::{Command, WriteTx};
 use crate::users::Slot;
@@ -40,8 +41,8 @@ impl Command for JoinRoom {
             None => enter(tx, &self.key, user, self.id, self.may_create, self.at)?,
         };
         place.check_may_join()?;
-        if place.role.is_none() {
-            access::check_has_room(tx, user, false)?;
+        if place.role.is_none() && place.room.kind == RoomKind::Named {
+            access::check_may_be_in_more(tx, user)?;
         }
         // Whoever comes into an empty room looks after it.
         let role = match place.room.member_count {
@@ -74,7 +75,7 @@ impl Command for CreateRoom {
         if access::find_place(tx, self.by, &self.key, self.at)?.is_some() {
             return Err(Error::new(Code::RoomExists));
         }
-        access::check_has_room(tx, self.by, true)?;
+        access::check_may_make_more(tx, self.by, RoomKind::Named)?;
         make(tx, self.id, &self.key, RoomKind::Named, self.by, self.at)?;
         sql::add_member(tx, self.id, self.by, Role::Owner, self.at)?;
         change(tx, self.id, self.by, &self.change, self.at)?;
@@ -149,13 +150,45 @@ fn change(
     sql::set_avatar(tx, id, path.as_deref())
 }
 
-/// Removes messages that are older than their room keeps them.
+/// Closes a room: it is there for nobody any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CloseRoom {
+    pub key: RoomKey,
+    pub by: UserId,
+    pub as_admin: bool,
+    pub at: Timestamp,
+}
+
+impl Command for CloseRoom {
+    const NAME: &'static str = "chat.close_room";
+    type Output = ();
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
+        let place = access::readable(tx, self.by, &self.key, self.at)?;
+        // A conversation belongs to all who are in it.
+        if place.room.kind != RoomKind::Named {
+            return Err(Error::new(Code::Forbidden));
+        }
+        place.check_rank(self.as_admin, Role::Owner)?;
+        close(tx, place.room.id, self.at)
+    }
+}
+
+/// What is left of a room goes step by step: see [`ExpireMessages`].
+pub(super) fn close(tx: &WriteTx<'_>, room: RoomId, at: Timestamp) -> Result<()> {
+    media::release(tx, Holder::Room(room.get()), at)?;
+    sql::close_room(tx, room, at)?;
+    tx.signal(Event::RoomClosed { room_id: room });
+    Ok(())
+}
+
+/// Removes messages that are older than their room keeps them, and what is left of rooms that are closed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExpireMessages {
     /// Rooms after this one; all, without.
     pub after: Option<RoomId>,
     pub at: Timestamp,
-    /// Messages, at most.
+    /// Rows, at most.
     pub limit: u32,
 }
 
@@ -175,17 +208,35 @@ impl Command for ExpireMessages {
     fn apply(&self, tx: &WriteTx<'_>) -> Result<Expired> {
         let rooms = sql::rooms_that_forget(tx, self.after, ROOMS_AT_ONCE)?;
         let (mut count, mut passed) = (0, self.after);
-        for (room, days) in &rooms {
-            let before = Timestamp::from_millis(self.at.as_millis() - days * DAY_MS);
-            let old = sql::oldest_messages(tx, *room, before, self.limit - count)?;
-            let gone = u32::try_from(old.len()).map_err(Error::internal)?;
+        for forgetting in &rooms {
+            let room = forgetting.room;
+            let before = match forgetting.days {
+                Some(days) => self.at.as_millis() - days * DAY_MS,
+                None => i64::MAX,
+            };
+            let before = Timestamp::from_millis(before);
+            let old = sql::oldest_messages(tx, room, before, self.limit - count)?;
+            count += u32::try_from(old.len()).map_err(Error::internal)?;
+            let message_ids: Vec<MessageId> = old.iter().map(|(id, _)| *id).collect();
             for (id, has_media) in old {
                 if has_media {
                     media::release(tx, Holder::Message(id.get()), self.at)?;
                 }
                 sql::forget_message(tx, id)?;
             }
-            count += gone;
+            if !message_ids.is_empty() {
+                let room_id = room;
+                tx.emit(
+                    self.at,
+                    Event::MessagesExpired {
+                        room_id,
+                        message_ids,
+                    },
+                )?;
+            }
+            if forgetting.days.is_none() && count < self.limit {
+                count += sql::forget_room(tx, room, self.limit - count)?;
+            }
             // The rest of this room comes with the next command.
             if count >= self.limit {
                 return Ok(Expired {
@@ -194,7 +245,7 @@ impl Command for ExpireMessages {
                     has_more: true,
                 });
             }
-            passed = Some(*room);
+            passed = Some(room);
         }
         Ok(Expired {
             count,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Changed, HubId, Status};
+use super::{HubId, Status};
 use crate::id::UserId;
 
 /// How each connection of each person stands here; and how people stand elsewhere.
@@ -33,13 +33,14 @@ impl People {
             .max(self.status_here(user))
     }
 
+    /// The status here, when it is another one now.
     pub(super) fn connection(
         &mut self,
         user: UserId,
         connection: u64,
         status: Status,
-    ) -> Changed<Status> {
-        let (here, anywhere) = (self.status_here(user), self.status(user));
+    ) -> Option<Status> {
+        let before = self.status_here(user);
         let connections = self.here.entry(user).or_default();
         if status == Status::Offline {
             connections.remove(&connection);
@@ -49,23 +50,17 @@ impl People {
         if connections.is_empty() {
             self.here.remove(&user);
         }
-        let (here_now, anywhere_now) = (self.status_here(user), self.status(user));
-        Changed {
-            here: (here != here_now).then_some(here_now),
-            anywhere: (anywhere != anywhere_now).then_some(anywhere_now),
-        }
+        let now = self.status_here(user);
+        (before != now).then_some(now)
     }
 
-    pub(super) fn heard(&mut self, hub: HubId, user: UserId, status: Status) -> Option<Status> {
-        let before = self.status(user);
+    pub(super) fn heard(&mut self, hub: HubId, user: UserId, status: Status) {
         let people = self.elsewhere.entry(hub).or_default();
         if status == Status::Offline {
             people.remove(&user);
         } else {
             people.insert(user, status);
         }
-        let now = self.status(user);
-        (before != now).then_some(now)
     }
 
     pub(super) fn local(&self) -> Vec<UserId> {
@@ -79,31 +74,19 @@ impl People {
             .collect()
     }
 
-    /// Puts another hub's people in place of those it had; returns those who stand otherwise now.
-    pub(super) fn replace(
-        &mut self,
-        hub: HubId,
-        now: HashMap<UserId, Status>,
-    ) -> Vec<(UserId, Status)> {
-        let known = self.elsewhere.get(&hub);
-        let mut concerned: Vec<UserId> =
-            known.into_iter().flatten().map(|(user, _)| *user).collect();
-        concerned.extend(now.keys());
-        concerned.sort_unstable();
-        concerned.dedup();
-        let before: Vec<Status> = concerned.iter().map(|user| self.status(*user)).collect();
+    /// Those of another hub, as far as it said so.
+    pub(super) fn of_hub(&self, hub: HubId) -> Vec<UserId> {
+        let people = self.elsewhere.get(&hub).into_iter().flatten();
+        people.map(|(user, _)| *user).collect()
+    }
+
+    /// Puts another hub's people in place of those it had.
+    pub(super) fn replace(&mut self, hub: HubId, now: HashMap<UserId, Status>) {
         if now.is_empty() {
             self.elsewhere.remove(&hub);
         } else {
             self.elsewhere.insert(hub, now);
         }
-        concerned
-            .into_iter()
-            .zip(before)
-            .map(|(user, before)| (user, before, self.status(user)))
-            .filter(|(_, before, now)| before != now)
-            .map(|(user, _, now)| (user, now))
-            .collect()
     }
 }
 
@@ -115,29 +98,26 @@ mod tests {
     fn a_person_is_as_present_as_the_most_present_of_their_devices() {
         let mut people = People::default();
         let ada = UserId::from(1);
-        let both = |status| Changed {
-            here: Some(status),
-            anywhere: Some(status),
-        };
-        let nothing = Changed {
-            here: None,
-            anywhere: None,
-        };
         assert_eq!(
             people.connection(ada, 1, Status::Online),
-            both(Status::Online)
+            Some(Status::Online)
         );
-        assert_eq!(people.connection(ada, 2, Status::Online), nothing);
-        assert_eq!(people.connection(ada, 1, Status::Away), nothing);
+        assert_eq!(people.connection(ada, 2, Status::Online), None);
+        assert_eq!(people.connection(ada, 1, Status::Away), None);
         assert_eq!(
             people.connection(ada, 2, Status::Offline),
-            both(Status::Away)
+            Some(Status::Away)
         );
-        assert_eq!(people.heard(7, ada, Status::Online), Some(Status::Online));
-        let here = people.connection(ada, 1, Status::Offline);
-        assert_eq!((here.here, here.anywhere), (Some(Status::Offline), None));
-        assert_eq!(people.heard(7, ada, Status::Away), Some(Status::Away));
-        assert_eq!(people.replace(7, HashMap::new()), [(ada, Status::Offline)]);
+        people.heard(7, ada, Status::Online);
+        assert_eq!(people.status(ada), Status::Online);
+        assert_eq!(
+            people.connection(ada, 1, Status::Offline),
+            Some(Status::Offline)
+        );
+        people.heard(7, ada, Status::Away);
+        assert_eq!(people.status(ada), Status::Away);
+        assert_eq!(people.of_hub(7), [ada]);
+        people.replace(7, HashMap::new());
         assert_eq!(people.status(ada), Status::Offline);
         assert!(people.here.is_empty() && people.elsewhere.is_empty());
     }

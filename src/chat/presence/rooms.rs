@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Changed, HubId};
+use super::HubId;
 use crate::id::{RoomId, UserId};
 
 /// With how many connections each person looks at each room here; and who does elsewhere.
@@ -27,26 +27,20 @@ impl Rooms {
             .is_some_and(|people| people.contains_key(&user))
     }
 
-    fn changed(&self, room: RoomId, user: UserId, here: bool) -> Changed<()> {
-        Changed {
-            here: here.then_some(()),
-            anywhere: (here && !self.is_elsewhere(room, user)).then_some(()),
-        }
+    /// Whether somebody looks at a room, on whatever hub.
+    pub(super) fn has(&self, room: RoomId, user: UserId) -> bool {
+        self.is_here(room, user) || self.is_elsewhere(room, user)
     }
 
-    pub(super) fn enter(&mut self, room: RoomId, user: UserId) -> Changed<()> {
+    /// True for the person's first connection there.
+    pub(super) fn enter(&mut self, room: RoomId, user: UserId) -> bool {
         let connections = self.here.entry(room).or_default().entry(user).or_default();
         *connections += 1;
-        let is_first = *connections == 1;
-        self.changed(room, user, is_first)
+        *connections == 1
     }
 
-    pub(super) fn leave(&mut self, room: RoomId, user: UserId) -> Changed<()> {
-        let is_last = self.take(room, user);
-        self.changed(room, user, is_last)
-    }
-
-    fn take(&mut self, room: RoomId, user: UserId) -> bool {
+    /// True for the person's last connection there.
+    pub(super) fn leave(&mut self, room: RoomId, user: UserId) -> bool {
         let Some(people) = self.here.get_mut(&room) else {
             return false;
         };
@@ -64,8 +58,7 @@ impl Rooms {
         true
     }
 
-    pub(super) fn heard(&mut self, hub: HubId, room: RoomId, user: UserId, is_there: bool) -> bool {
-        let was_there = self.is_here(room, user) || self.is_elsewhere(room, user);
+    pub(super) fn heard(&mut self, hub: HubId, room: RoomId, user: UserId, is_there: bool) {
         let rooms = self.elsewhere.entry(hub).or_default();
         if is_there {
             rooms.entry(room).or_default().insert(user);
@@ -75,8 +68,6 @@ impl Rooms {
                 rooms.remove(&room);
             }
         }
-        let is_there = self.is_here(room, user) || self.is_elsewhere(room, user);
-        was_there != is_there
     }
 
     pub(super) fn people(&self, room: RoomId) -> Vec<UserId> {
@@ -95,27 +86,25 @@ impl Rooms {
             .collect()
     }
 
-    /// Puts another hub's people in place of those it had; returns who is nowhere any more.
-    pub(super) fn replace(
-        &mut self,
-        hub: HubId,
-        rooms: Vec<(RoomId, Vec<UserId>)>,
-    ) -> Vec<(RoomId, UserId)> {
+    /// Who looks at which room on another hub, as far as it said so.
+    pub(super) fn of_hub(&self, hub: HubId) -> Vec<(RoomId, UserId)> {
+        let rooms = self.elsewhere.get(&hub).into_iter().flatten();
+        rooms
+            .flat_map(|(room, people)| people.iter().map(|user| (*room, *user)))
+            .collect()
+    }
+
+    /// Puts another hub's people in place of those it had.
+    pub(super) fn replace(&mut self, hub: HubId, rooms: Vec<(RoomId, Vec<UserId>)>) {
         let now: HashMap<RoomId, HashSet<UserId>> = rooms
             .into_iter()
             .map(|(room, people)| (room, people.into_iter().collect()))
             .collect();
-        let before = if now.is_empty() {
-            self.elsewhere.remove(&hub)
+        if now.is_empty() {
+            self.elsewhere.remove(&hub);
         } else {
-            self.elsewhere.insert(hub, now)
-        };
-        before
-            .into_iter()
-            .flatten()
-            .flat_map(|(room, people)| people.into_iter().map(move |user| (room, user)))
-            .filter(|(room, user)| !self.is_here(*room, *user) && !self.is_elsewhere(*room, *user))
-            .collect()
+            self.elsewhere.insert(hub, now);
+        }
     }
 }
 
@@ -123,32 +112,20 @@ impl Rooms {
 mod tests {
     use super::*;
 
-    const BOTH: Changed<()> = Changed {
-        here: Some(()),
-        anywhere: Some(()),
-    };
-    const HERE: Changed<()> = Changed {
-        here: Some(()),
-        anywhere: None,
-    };
-    const NOTHING: Changed<()> = Changed {
-        here: None,
-        anywhere: None,
-    };
-
     #[test]
     fn a_person_is_there_as_long_as_one_of_their_connections() {
         let mut rooms = Rooms::default();
         let (room, ada, bob) = (RoomId::from(1), UserId::from(1), UserId::from(2));
-        assert_eq!(rooms.enter(room, ada), BOTH);
-        assert_eq!(rooms.enter(room, ada), NOTHING);
-        assert_eq!(rooms.enter(room, bob), BOTH);
+        assert!(rooms.enter(room, ada));
+        assert!(!rooms.enter(room, ada));
+        assert!(rooms.enter(room, bob));
         assert_eq!(rooms.people(room), [ada, bob]);
-        assert_eq!(rooms.leave(room, ada), NOTHING);
-        assert_eq!(rooms.leave(room, ada), BOTH);
-        assert_eq!(rooms.leave(room, ada), NOTHING);
+        assert!(!rooms.leave(room, ada));
+        assert!(rooms.has(room, ada));
+        assert!(rooms.leave(room, ada));
+        assert!(!rooms.leave(room, ada));
         assert_eq!(rooms.people(room), [bob]);
-        assert_eq!(rooms.leave(room, bob), BOTH);
+        assert!(rooms.leave(room, bob));
         assert!(rooms.here.is_empty());
     }
 
@@ -156,16 +133,18 @@ mod tests {
     fn a_person_may_be_there_on_another_hub() {
         let mut rooms = Rooms::default();
         let (room, ada) = (RoomId::from(1), UserId::from(1));
-        assert!(rooms.heard(7, room, ada, true));
-        assert!(!rooms.heard(8, room, ada, true));
-        assert_eq!(rooms.enter(room, ada), HERE);
+        rooms.heard(7, room, ada, true);
+        rooms.heard(8, room, ada, true);
+        assert!(rooms.enter(room, ada));
         assert_eq!(rooms.people(room), [ada]);
-        assert!(!rooms.heard(7, room, ada, false));
-        assert_eq!(rooms.leave(room, ada), HERE);
+        rooms.heard(7, room, ada, false);
+        assert!(rooms.leave(room, ada));
+        assert!(rooms.has(room, ada));
         // The hub that had them is gone.
-        assert_eq!(rooms.replace(8, Vec::new()), [(room, ada)]);
+        assert_eq!(rooms.of_hub(8), [(room, ada)]);
+        rooms.replace(8, Vec::new());
         assert!(rooms.people(room).is_empty());
-        assert!(rooms.replace(8, vec![(room, vec![ada])]).is_empty());
+        rooms.replace(8, vec![(room, vec![ada])]);
         assert_eq!(rooms.people(room), [ada]);
     }
 }

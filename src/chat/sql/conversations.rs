@@ -3,8 +3,7 @@
 use rusqlite::named_params;
 
 use super::super::{ChatSettings, Conversation, Folder, MAX_GROUP, RoomKey};
-use super::members::ids_as_json;
-use super::rooms::{ROOM, room};
+use super::rooms::{ROOM, UNREAD, UNREAD_MENTIONS, room};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::id::{RoomId, UserId};
@@ -44,17 +43,46 @@ pub(in crate::chat) fn put_settings(
 }
 
 /// Notes that people were there at a time.
-pub(in crate::chat) fn put_seen(tx: &WriteTx<'_>, people: &[UserId], at: Timestamp) -> Result<()> {
+pub(in crate::chat) fn put_seen(tx: &WriteTx<'_>, people: &[(UserId, Timestamp)]) -> Result<()> {
+    let people: Vec<(i64, i64)> = people
+        .iter()
+        .map(|(user, at)| (user.get(), at.as_millis()))
+        .collect();
+    let people = serde_json::to_string(&people).map_err(crate::error::Error::internal)?;
     tx.execute(
         "INSERT INTO last_seen (user_id, seen_at)
-         SELECT u.id, :at
+         SELECT u.id, wanted.value ->> 1
          FROM json_each(:people) AS wanted
-         JOIN users AS u ON u.id = wanted.value
-         WHERE true
-         ON CONFLICT (user_id) DO UPDATE SET seen_at = max(seen_at, :at)",
-        named_params! { ":people": ids_as_json(people)?, ":at": at },
+         JOIN users AS u ON u.id = wanted.value ->> 0
+         WHERE NOT EXISTS (SELECT 1 FROM chat_settings AS s WHERE s.user_id = u.id AND s.shows_presence = 0)
+         ON CONFLICT (user_id) DO UPDATE SET seen_at = max(seen_at, excluded.seen_at)",
+        named_params! { ":people": people },
     )?;
     Ok(())
+}
+
+/// Of these people in rooms, those who may be shown there: who do not hide that they are there, and have accepted the
+/// conversation, where it is one.
+pub(in crate::chat) fn shown_in_rooms(
+    tx: &ReadTx<'_>,
+    seats: &[(RoomId, UserId)],
+) -> Result<Vec<(RoomId, UserId)>> {
+    let seats: Vec<(i64, i64)> = seats
+        .iter()
+        .map(|(room, user)| (room.get(), user.get()))
+        .collect();
+    let seats = serde_json::to_string(&seats).map_err(crate::error::Error::internal)?;
+    tx.all(
+        "SELECT r.id AS room_id, wanted.value ->> 1 AS user_id
+         FROM json_each(:seats) AS wanted
+         JOIN rooms AS r ON r.id = wanted.value ->> 0
+         LEFT JOIN room_members AS p ON p.room_id = r.id AND p.user_id = wanted.value ->> 1
+         WHERE (r.kind = 0 OR coalesce(p.request, 0) = 0)
+           AND NOT EXISTS (SELECT 1 FROM chat_settings AS s
+                           WHERE s.user_id = wanted.value ->> 1 AND s.shows_presence = 0)",
+        named_params! { ":seats": seats },
+        |row| Ok((row.get("room_id")?, row.get("user_id")?)),
+    )
 }
 
 /// Those of these people whose presence somebody may know, with when they were last seen: who follow them and whom they
@@ -89,53 +117,53 @@ pub(in crate::chat) fn showing_presence(
                )
                OR EXISTS (SELECT 1 FROM rooms AS r
                           JOIN room_members AS p ON p.room_id = r.id AND p.user_id = u.id
-                          WHERE r.key = wanted.value ->> 1 AND p.sent_at IS NOT NULL)
+                          WHERE r.key = wanted.value ->> 1 AND r.closed_at IS NULL AND p.sent_at IS NOT NULL)
            )",
         named_params! { ":viewer": viewer, ":pairs": pairs },
         |row| Ok((row.get("id")?, row.get("seen_at")?)),
     )
 }
 
-/// How a member of a conversation stands to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::chat) struct Attitude {
-    /// See [`Folder`]; 2 when they declined it.
-    pub(in crate::chat) request: u8,
-    /// Whether the other may write whatever their settings say.
-    pub(in crate::chat) lets_in: bool,
-}
-
-pub(in crate::chat) fn find_attitude(
+/// How a member of a conversation stands to it: see [`Folder`]; 2 when they declined it.
+pub(in crate::chat) fn find_request(
     tx: &ReadTx<'_>,
     room: RoomId,
     user: UserId,
-) -> Result<Option<Attitude>> {
+) -> Result<Option<u8>> {
     tx.optional(
-        "SELECT request, lets_in FROM room_members WHERE room_id = :room AND user_id = :user",
+        "SELECT request FROM room_members WHERE room_id = :room AND user_id = :user",
         named_params! { ":room": room, ":user": user },
-        |row| {
-            Ok(Attitude {
-                request: row.get("request")?,
-                lets_in: row.get("lets_in")?,
-            })
-        },
+        |row| row.get("request"),
     )
 }
 
-pub(in crate::chat) fn set_attitude(
+pub(in crate::chat) fn set_request(
     tx: &WriteTx<'_>,
     room: RoomId,
     user: UserId,
-    attitude: Attitude,
+    request: u8,
 ) -> Result<()> {
     tx.execute(
-        "UPDATE room_members SET request = :request, lets_in = :lets_in
-         WHERE room_id = :room AND user_id = :user",
-        named_params! {
-            ":room": room, ":user": user, ":request": attitude.request, ":lets_in": attitude.lets_in,
-        },
+        "UPDATE room_members SET request = :request
+         WHERE room_id = :room AND user_id = :user AND request <> :request",
+        named_params! { ":room": room, ":user": user, ":request": request },
     )?;
     Ok(())
+}
+
+/// How many requests of somebody's wait to be accepted, in conversations that they began; counted up to a limit.
+pub(in crate::chat) fn pending_count(tx: &ReadTx<'_>, of: UserId, limit: u32) -> Result<u32> {
+    tx.one(
+        "SELECT count(*)
+         FROM (SELECT 1
+               FROM rooms AS r
+               JOIN room_members AS p ON p.room_id = r.id
+               WHERE r.created_by = :of AND r.kind IN (1, 2) AND r.closed_at IS NULL
+                 AND p.user_id <> :of AND p.request = 1
+               LIMIT :limit)",
+        named_params! { ":of": of, ":limit": limit },
+        |row| row.get(0),
+    )
 }
 
 /// Notes that something was said in a conversation.
@@ -199,12 +227,7 @@ pub(in crate::chat) fn conversations(
     let after = page.after;
     tx.all(
         &format!(
-            "SELECT {ROOM}, p.active_at, p.request, p.cleared_number,
-                    (SELECT count(*)
-                     FROM (SELECT 1 FROM messages AS m
-                           WHERE m.room_id = r.id AND m.number > p.read_number AND m.sender_id <> :of
-                             AND m.deleted_at IS NULL
-                           LIMIT 1000)) AS unread
+            "SELECT {ROOM}, p.active_at, p.request, p.cleared_number, {UNREAD}, {UNREAD_MENTIONS}
              FROM room_members AS p INDEXED BY room_members_by_activity
              JOIN rooms AS r ON r.id = p.room_id
              WHERE p.user_id = :of AND p.request = :request AND p.active_at IS NOT NULL
@@ -234,12 +257,7 @@ pub(in crate::chat) fn find_conversation(
 ) -> Result<Option<Conversation>> {
     tx.optional(
         &format!(
-            "SELECT {ROOM}, coalesce(p.active_at, r.created_at) AS active_at, p.request, p.cleared_number,
-                    (SELECT count(*)
-                     FROM (SELECT 1 FROM messages AS m
-                           WHERE m.room_id = r.id AND m.number > p.read_number AND m.sender_id <> :of
-                             AND m.deleted_at IS NULL
-                           LIMIT 1000)) AS unread
+            "SELECT {ROOM}, coalesce(p.active_at, r.created_at) AS active_at, p.request, p.cleared_number, {UNREAD}, {UNREAD_MENTIONS}
              FROM room_members AS p
              JOIN rooms AS r ON r.id = p.room_id
              WHERE p.room_id = :id AND p.user_id = :of"
@@ -259,6 +277,7 @@ fn conversation(row: &rusqlite::Row<'_>) -> rusqlite::Result<Conversation> {
         last_number: room.last_number,
         is_request: row.get::<_, u8>("request")? == 1,
         unread_count: row.get("unread")?,
+        mention_count: row.get("mentions")?,
         last_message_at: row.get("active_at")?,
         cleared_number: row.get("cleared_number")?,
         participants: Vec::new(),
@@ -286,8 +305,9 @@ pub(in crate::chat) fn participants(
     )
 }
 
-/// Messages that somebody has not read, in all conversations that they have accepted; at most a thousand.
-pub(in crate::chat) fn unread_total(tx: &ReadTx<'_>, of: UserId) -> Result<u64> {
+/// Messages that somebody has not read, in all conversations that they have accepted, of people whom they do not mute; at
+/// most a thousand.
+pub(in crate::chat) fn unread_total(tx: &ReadTx<'_>, of: UserId, now: Timestamp) -> Result<u64> {
     tx.one(
         "SELECT count(*)
          FROM (SELECT 1
@@ -297,20 +317,32 @@ pub(in crate::chat) fn unread_total(tx: &ReadTx<'_>, of: UserId) -> Result<u64> 
                  AND m.sender_id <> :of AND m.deleted_at IS NULL
                  AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
                                  WHERE b.user_id = :of AND b.other_id = m.sender_id)
+                 AND NOT EXISTS (SELECT 1 FROM mutes AS s
+                                 WHERE s.muter_id = :of AND s.muted_id = m.sender_id
+                                   AND (s.ends_at IS NULL OR s.ends_at > :now))
                LIMIT 1000)",
-        named_params! { ":of": of },
+        named_params! { ":of": of, ":now": now },
         |row| row.get(0),
     )
 }
 
-/// Conversations that wait to be accepted; at most a thousand.
-pub(in crate::chat) fn request_count(tx: &ReadTx<'_>, of: UserId) -> Result<u64> {
+/// Conversations that wait to be accepted, but for those with somebody whom they mute; at most a thousand.
+pub(in crate::chat) fn request_count(tx: &ReadTx<'_>, of: UserId, now: Timestamp) -> Result<u64> {
     tx.one(
         "SELECT count(*)
-         FROM (SELECT 1 FROM room_members INDEXED BY room_members_by_activity
-               WHERE user_id = :of AND request = 1 AND active_at IS NOT NULL
+         FROM (SELECT 1
+               FROM room_members AS p INDEXED BY room_members_by_activity
+               JOIN rooms AS r ON r.id = p.room_id
+               WHERE p.user_id = :of AND p.request = 1 AND p.active_at IS NOT NULL
+                 AND NOT EXISTS (SELECT 1 FROM room_members AS o
+                                 JOIN blocked_pairs AS b ON b.user_id = :of AND b.other_id = o.user_id
+                                 WHERE o.room_id = p.room_id AND r.kind = 1)
+                 AND NOT EXISTS (SELECT 1 FROM room_members AS o
+                                 JOIN mutes AS s ON s.muter_id = :of AND s.muted_id = o.user_id
+                                 WHERE o.room_id = p.room_id AND r.kind = 1
+                                   AND (s.ends_at IS NULL OR s.ends_at > :now))
                LIMIT 1000)",
-        named_params! { ":of": of },
+        named_params! { ":of": of, ":now": now },
         |row| row.get(0),
     )
 }

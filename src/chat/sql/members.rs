@@ -36,16 +36,22 @@ pub(in crate::chat) fn add_member(
     Ok(added > 0)
 }
 
-/// Takes a member out; true when they were in it.
-pub(in crate::chat) fn remove_member(tx: &WriteTx<'_>, room: RoomId, user: UserId) -> Result<bool> {
+/// Takes a member out, of their own will or not; true when they were in it.
+pub(in crate::chat) fn remove_member(
+    tx: &WriteTx<'_>,
+    room: RoomId,
+    user: UserId,
+    leaves: bool,
+) -> Result<bool> {
     tx.execute(
-        "INSERT INTO room_past_members (room_id, user_id, cleared_number, sent_at)
-         SELECT room_id, user_id, cleared_number, sent_at
+        "INSERT INTO room_past_members (room_id, user_id, cleared_number, sent_at, leavings)
+         SELECT room_id, user_id, cleared_number, sent_at, :leaves
          FROM room_members
          WHERE room_id = :room AND user_id = :user
          ON CONFLICT (room_id, user_id)
-         DO UPDATE SET cleared_number = excluded.cleared_number, sent_at = excluded.sent_at",
-        named_params! { ":room": room, ":user": user },
+         DO UPDATE SET cleared_number = excluded.cleared_number, sent_at = excluded.sent_at,
+                       leavings = leavings + excluded.leavings",
+        named_params! { ":room": room, ":user": user, ":leaves": leaves },
     )?;
     let removed = tx.execute(
         "DELETE FROM room_members WHERE room_id = :room AND user_id = :user",
@@ -166,19 +172,51 @@ pub(in crate::chat) fn member_requests(
     )
 }
 
-/// How many rooms somebody is in, counted up to a limit.
+/// How often somebody left a room of their own will.
+pub(in crate::chat) fn leavings(tx: &ReadTx<'_>, room: RoomId, user: UserId) -> Result<u32> {
+    let found = tx.optional(
+        "SELECT leavings FROM room_past_members WHERE room_id = :room AND user_id = :user",
+        named_params! { ":room": room, ":user": user },
+        |row| row.get("leavings"),
+    )?;
+    Ok(found.unwrap_or_default())
+}
+
+/// How many rooms somebody is in, conversations left out; counted up to a limit.
 pub(in crate::chat) fn membership_count(tx: &ReadTx<'_>, user: UserId, limit: u32) -> Result<u32> {
     tx.one(
-        "SELECT count(*) FROM (SELECT 1 FROM room_members WHERE user_id = :user LIMIT :limit)",
+        "SELECT count(*)
+         FROM (SELECT 1
+               FROM room_members AS p
+               JOIN rooms AS r ON r.id = p.room_id
+               WHERE p.user_id = :user AND r.kind = 0 AND r.closed_at IS NULL
+               LIMIT :limit)",
         named_params! { ":user": user, ":limit": limit },
         |row| row.get(0),
     )
 }
 
 /// How many rooms somebody has made, counted up to a limit.
-pub(in crate::chat) fn made_count(tx: &ReadTx<'_>, user: UserId, limit: u32) -> Result<u32> {
+pub(in crate::chat) fn rooms_made(tx: &ReadTx<'_>, user: UserId, limit: u32) -> Result<u32> {
     tx.one(
-        "SELECT count(*) FROM (SELECT 1 FROM rooms WHERE created_by = :user LIMIT :limit)",
+        "SELECT count(*)
+         FROM (SELECT 1 FROM rooms
+               WHERE created_by = :user AND kind = 0 AND closed_at IS NULL
+               LIMIT :limit)",
+        named_params! { ":user": user, ":limit": limit },
+        |row| row.get(0),
+    )
+}
+
+/// How many groups somebody has made and is in, counted up to a limit.
+pub(in crate::chat) fn groups_made(tx: &ReadTx<'_>, user: UserId, limit: u32) -> Result<u32> {
+    tx.one(
+        "SELECT count(*)
+         FROM (SELECT 1
+               FROM rooms AS r
+               JOIN room_members AS p ON p.room_id = r.id AND p.user_id = :user
+               WHERE r.created_by = :user AND r.kind = 2 AND r.closed_at IS NULL
+               LIMIT :limit)",
         named_params! { ":user": user, ":limit": limit },
         |row| row.get(0),
     )
@@ -215,14 +253,17 @@ pub(in crate::chat) fn apart(
     )
 }
 
-/// All who are not there for somebody, up to a limit.
+/// All who are not there for somebody, up to a limit: first those whom they block.
 pub(in crate::chat) fn all_apart(
     tx: &ReadTx<'_>,
     viewer: UserId,
     limit: u32,
 ) -> Result<Vec<UserId>> {
     tx.all(
-        "SELECT other_id FROM blocked_pairs WHERE user_id = :viewer LIMIT :limit",
+        "SELECT blocked_id AS other_id FROM blocks WHERE blocker_id = :viewer AND ended_at IS NULL
+         UNION ALL
+         SELECT blocker_id AS other_id FROM blocks WHERE blocked_id = :viewer AND ended_at IS NULL
+         LIMIT :limit",
         named_params! { ":viewer": viewer, ":limit": limit },
         |row| row.get("other_id"),
     )

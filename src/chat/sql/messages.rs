@@ -2,11 +2,12 @@
 
 use rusqlite::{Row, named_params};
 
-use super::super::{Message, MessageEdit, MessageType, Reaction};
+use super::super::{Delivery, InConversation, Message, MessageEdit, MessageType, Reaction, Room};
 use super::members::ids_as_json;
+use super::touches::{next_touch, tell_touch, touch};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::id::{MessageId, PostId, RoomId, UserId};
+use crate::id::{MessageId, PostId, RoomId, StoryId, UserId};
 use crate::links::Link;
 use crate::media;
 use crate::store::{ReadTx, WriteTx};
@@ -35,22 +36,28 @@ pub(in crate::chat) struct NewMessage<'a> {
     pub(in crate::chat) html: Option<&'a str>,
     pub(in crate::chat) has_media: bool,
     pub(in crate::chat) post_id: Option<PostId>,
+    pub(in crate::chat) story_id: Option<StoryId>,
     pub(in crate::chat) reply_to: Option<MessageId>,
     pub(in crate::chat) client_id: Option<&'a str>,
     pub(in crate::chat) at: Timestamp,
 }
 
 pub(in crate::chat) fn insert_message(tx: &WriteTx<'_>, new: &NewMessage<'_>) -> Result<()> {
+    let touched = next_touch(tx)?;
     tx.execute(
         "INSERT INTO messages
-             (id, room_id, number, sender_id, body, html, has_media, post_id, reply_to, client_id, created_at)
-         VALUES (:id, :room, :number, :sender, :body, :html, :has_media, :post, :reply_to, :client_id, :at)",
+             (id, room_id, number, sender_id, body, html, has_media, post_id, story_id, reply_to, client_id,
+              created_at, touched)
+         VALUES (:id, :room, :number, :sender, :body, :html, :has_media, :post, :story, :reply_to, :client_id, :at,
+                 :touched)",
         named_params! {
             ":id": new.id, ":room": new.room_id, ":number": new.number, ":sender": new.sender_id,
             ":body": new.body, ":html": new.html, ":has_media": new.has_media, ":post": new.post_id,
-            ":reply_to": new.reply_to, ":client_id": new.client_id, ":at": new.at,
+            ":story": new.story_id, ":reply_to": new.reply_to, ":client_id": new.client_id, ":at": new.at,
+            ":touched": touched,
         },
     )?;
+    tell_touch(tx, new.id, touched, true);
     Ok(())
 }
 
@@ -66,8 +73,11 @@ pub(in crate::chat) fn put_mentions(
     )?;
     if !people.is_empty() {
         tx.execute(
-            "INSERT INTO message_mentions (message_id, user_id)
-             SELECT :id, value FROM json_each(:people)",
+            "INSERT INTO message_mentions (message_id, user_id, room_id, number)
+             SELECT m.id, named.value, m.room_id, m.number
+             FROM messages AS m
+             JOIN json_each(:people) AS named
+             WHERE m.id = :id",
             named_params! { ":id": id, ":people": ids_as_json(people)? },
         )?;
     }
@@ -144,7 +154,7 @@ pub(in crate::chat) fn edit_message(
         "UPDATE messages SET body = :body, html = :html, edited_at = :at WHERE id = :id",
         named_params! { ":id": id, ":body": body, ":html": html, ":at": at },
     )?;
-    Ok(())
+    touch(tx, id)
 }
 
 /// Takes all that a message said.
@@ -159,36 +169,8 @@ pub(in crate::chat) fn delete_message(
          WHERE id = :id",
         named_params! { ":id": id, ":at": at },
     )?;
+    touch(tx, id)?;
     forget_details(tx, id)
-}
-
-pub(in crate::chat) fn add_reaction(
-    tx: &WriteTx<'_>,
-    id: MessageId,
-    user: UserId,
-    emoji: &str,
-    at: Timestamp,
-) -> Result<bool> {
-    let added = tx.execute(
-        "INSERT INTO message_reactions (message_id, user_id, emoji, created_at)
-         VALUES (:id, :user, :emoji, :at)
-         ON CONFLICT DO NOTHING",
-        named_params! { ":id": id, ":user": user, ":emoji": emoji, ":at": at },
-    )?;
-    Ok(added > 0)
-}
-
-pub(in crate::chat) fn remove_reaction(
-    tx: &WriteTx<'_>,
-    id: MessageId,
-    user: UserId,
-    emoji: &str,
-) -> Result<bool> {
-    let removed = tx.execute(
-        "DELETE FROM message_reactions WHERE message_id = :id AND user_id = :user AND emoji = :emoji",
-        named_params! { ":id": id, ":user": user, ":emoji": emoji },
-    )?;
-    Ok(removed > 0)
 }
 
 /// Notes that a message has changed; returns the number of the change in the room.
@@ -236,25 +218,7 @@ pub(in crate::chat) fn messages_changed(
         },
         message,
     )?;
-    with_media(tx, rows)
-}
-
-/// How many reactions a message has.
-pub(in crate::chat) fn reaction_total(tx: &ReadTx<'_>, id: MessageId) -> Result<u32> {
-    tx.one(
-        "SELECT count(*) FROM message_reactions WHERE message_id = :id",
-        named_params! { ":id": id },
-        |row| row.get(0),
-    )
-}
-
-/// How many different emoji a message has from one person.
-pub(in crate::chat) fn reaction_count(tx: &ReadTx<'_>, id: MessageId, user: UserId) -> Result<u32> {
-    tx.one(
-        "SELECT COUNT(*) FROM message_reactions WHERE message_id = :id AND user_id = :user",
-        named_params! { ":id": id, ":user": user },
-        |row| row.get(0),
-    )
+    seen_by(tx, viewer, rows)
 }
 
 /// Takes what hangs on a message.
@@ -353,14 +317,22 @@ pub(in crate::chat) fn edits(
 
 /// What messages say; with `WHERE` and so on after it.
 const MESSAGES: &str = "
-    SELECT m.id, r.key, m.number, m.sender_id, u.username, u.name, u.avatar, m.body, m.html, m.has_media, m.post_id,
+    SELECT m.id, r.key, m.number, m.sender_id, u.username, u.name, u.avatar, m.body, m.html, m.has_media, m.post_id, m.story_id,
            m.reply_to, m.client_id, m.created_at, m.edited_at, m.pinned_at, m.deleted_at, m.change,
            (SELECT json_group_array(json_array(x.created_at, x.user_id, x.emoji))
             FROM message_reactions AS x
             WHERE x.message_id = m.id) AS reactions,
            (SELECT json_group_array(x.user_id)
             FROM message_mentions AS x
-            WHERE x.message_id = m.id) AS mentions
+            WHERE x.message_id = m.id) AS mentions,
+           -- In a conversation: how far it has come with all the others; who has not accepted shows nothing.
+           CASE r.kind WHEN 0 THEN NULL
+           ELSE (SELECT coalesce(min(CASE WHEN x.request <> 0 THEN 0
+                                          WHEN x.read_number >= m.number THEN 2
+                                          WHEN x.delivered_number >= m.number THEN 1
+                                          ELSE 0 END), 0)
+                 FROM room_members AS x
+                 WHERE x.room_id = m.room_id AND x.user_id <> m.sender_id) END AS delivery
     FROM messages AS m
     JOIN rooms AS r ON r.id = m.room_id
     JOIN users AS u ON u.id = m.sender_id";
@@ -372,12 +344,28 @@ fn message(row: &Row<'_>) -> rusqlite::Result<(Message, bool)> {
     let reactions: Vec<(i64, i64, String)> = list(row, "reactions")?;
     let mentions: Vec<i64> = list(row, "mentions")?;
     let avatar: Option<String> = row.get("avatar")?;
+    let (room_id, username): (String, String) = (row.get("key")?, row.get("username")?);
+    let (body, created_at): (String, Timestamp) = (row.get("body")?, row.get("created_at")?);
+    let delivery: Option<u8> = row.get("delivery")?;
+    let in_conversation = delivery.map(|delivery| InConversation {
+        conversation_id: room_id.clone(),
+        sender_id,
+        sender_username: username.clone(),
+        content: body.clone(),
+        media_url: None,
+        status: match delivery {
+            0 => Delivery::Sent,
+            1 => Delivery::Delivered,
+            _ => Delivery::Read,
+        },
+        created_at,
+    });
     let message = Message {
         id: row.get("id")?,
-        room_id: row.get("key")?,
+        room_id,
         number: row.get("number")?,
         user_id: sender_id,
-        username: row.get("username")?,
+        username,
         name: row.get("name")?,
         avatar: avatar.map_or_else(
             || Link::public(users::sql::default_avatar(sender_id)),
@@ -385,11 +373,12 @@ fn message(row: &Row<'_>) -> rusqlite::Result<(Message, bool)> {
         ),
         message_type: MessageType::Text,
         html: row.get("html")?,
-        message: row.get("body")?,
+        message: body,
         media: Vec::new(),
         post_id: row.get("post_id")?,
+        story_id: row.get("story_id")?,
         mentions: mentions.into_iter().map(UserId::from).collect(),
-        timestamp: row.get::<_, Timestamp>("created_at")?.as_millis(),
+        timestamp: created_at.as_millis(),
         client_id: row.get("client_id")?,
         reply_to: row.get("reply_to")?,
         reactions: gather(reactions),
@@ -397,6 +386,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<(Message, bool)> {
         pinned_at: row.get("pinned_at")?,
         is_deleted: deleted_at.is_some(),
         change: row.get("change")?,
+        in_conversation,
     };
     Ok((message, row.get("has_media")?))
 }
@@ -445,6 +435,9 @@ fn with_media(tx: &ReadTx<'_>, rows: Vec<(Message, bool)>) -> Result<Vec<Message
     }
     for message in &mut messages {
         message.message_type = MessageType::of(&message.media);
+        if let Some(names) = &mut message.in_conversation {
+            names.media_url = message.media.first().map(|item| item.url.clone());
+        }
     }
     Ok(messages)
 }
@@ -456,6 +449,48 @@ pub(in crate::chat) fn find_message(tx: &ReadTx<'_>, id: MessageId) -> Result<Op
         message,
     )?;
     Ok(with_media(tx, found.into_iter().collect())?.pop())
+}
+
+/// Messages with their files, as somebody sees them: without the reactions of those who are not there for them.
+fn seen_by(tx: &ReadTx<'_>, viewer: UserId, rows: Vec<(Message, bool)>) -> Result<Vec<Message>> {
+    let mut messages = with_media(tx, rows)?;
+    let mut people: Vec<UserId> = messages.iter().flat_map(Message::reactors).collect();
+    if people.is_empty() {
+        return Ok(messages);
+    }
+    people.sort_unstable();
+    people.dedup();
+    let apart = super::apart(tx, viewer, &people)?;
+    for message in &mut messages {
+        message.drop_reactors(&apart);
+    }
+    Ok(messages)
+}
+
+/// One message, as somebody sees it who may read it.
+pub(in crate::chat) fn find_message_for(
+    tx: &ReadTx<'_>,
+    id: MessageId,
+    viewer: UserId,
+) -> Result<Option<Message>> {
+    let found = find_message(tx, id)?;
+    let rows = found.into_iter().map(|message| (message, false)).collect();
+    Ok(seen_by(tx, viewer, rows)?.pop())
+}
+
+/// Those of these messages that were not removed, with their rooms and the conversations' names, whoever may see them.
+pub(in crate::chat) fn find_messages(tx: &ReadTx<'_>, ids: &[MessageId]) -> Result<Vec<Message>> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let ids = serde_json::to_string(&ids).map_err(Error::internal)?;
+    let rows = tx.all(
+        &format!(
+            "{MESSAGES}
+             WHERE m.id IN (SELECT value FROM json_each(:ids)) AND m.deleted_at IS NULL"
+        ),
+        named_params! { ":ids": ids },
+        message,
+    )?;
+    with_media(tx, rows)
 }
 
 /// The messages before a number and after another, newest first.
@@ -481,7 +516,7 @@ pub(in crate::chat) fn messages_before(
         },
         message,
     )?;
-    with_media(tx, rows)
+    seen_by(tx, viewer, rows)
 }
 
 /// The messages after a number, oldest first.
@@ -504,7 +539,7 @@ pub(in crate::chat) fn messages_after(
         named_params! { ":room": room, ":viewer": viewer, ":after": signed(after), ":limit": limit },
         message,
     )?;
-    with_media(tx, rows)
+    seen_by(tx, viewer, rows)
 }
 
 /// The messages with files before a number and after another, newest first.
@@ -530,7 +565,7 @@ pub(in crate::chat) fn messages_with_media(
         },
         message,
     )?;
-    with_media(tx, rows)
+    seen_by(tx, viewer, rows)
 }
 
 /// The pinned messages of a room, the latest pinned first.
@@ -553,7 +588,7 @@ pub(in crate::chat) fn pinned(
         named_params! { ":room": room, ":viewer": viewer, ":after": signed(after), ":limit": limit },
         message,
     )?;
-    with_media(tx, rows)
+    seen_by(tx, viewer, rows)
 }
 
 /// The last message of each of these rooms.
@@ -575,11 +610,55 @@ pub(in crate::chat) fn last_messages(
         named_params! { ":rooms": rooms, ":viewer": viewer },
         message,
     )?;
-    with_media(tx, rows)
+    seen_by(tx, viewer, rows)
 }
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The number of the first message of a room that was not sent before a time. Numbers and times rise together, so it is
+/// found by halving: each step is one look into the index, however long the history is.
+pub(in crate::chat) fn first_number_since(
+    tx: &ReadTx<'_>,
+    room: &Room,
+    at: Timestamp,
+) -> Result<u64> {
+    let (mut low, mut high) = (1, room.last_number + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        // Those that retention took are missing at the beginning.
+        let found: Option<(u64, Timestamp)> = tx.optional(
+            "SELECT number, created_at FROM messages
+             WHERE room_id = :room AND number >= :number
+             ORDER BY number
+             LIMIT 1",
+            named_params! { ":room": room.id, ":number": signed(middle) },
+            |row| Ok((row.get("number")?, row.get("created_at")?)),
+        )?;
+        match found {
+            Some((number, sent)) if sent < at => low = number + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+/// The last message of somebody else's among those up to a number. It looks at the last hundred.
+pub(in crate::chat) fn last_of_others(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    user: UserId,
+    through: u64,
+) -> Result<Option<MessageId>> {
+    tx.optional(
+        "SELECT id FROM messages
+         WHERE room_id = :room AND number <= :through AND number > :through - 100 AND sender_id <> :user
+         ORDER BY number DESC
+         LIMIT 1",
+        named_params! { ":room": room, ":user": user, ":through": signed(through) },
+        |row| row.get("id"),
+    )
 }
 
 /// The number of a message of this room.

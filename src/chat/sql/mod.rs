@@ -3,7 +3,9 @@
 mod conversations;
 mod members;
 mod messages;
+mod reactions;
 mod rooms;
+mod touches;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
@@ -13,6 +15,7 @@ use super::{Role, RoomKind, Sanction, Visibility};
 pub(super) use conversations::*;
 pub(super) use members::*;
 pub(super) use messages::*;
+pub(super) use reactions::*;
 pub(super) use rooms::*;
 
 /// Keeps a choice as its place in a list.

@@ -5,7 +5,7 @@ use rusqlite::{Row, named_params};
 use super::super::access::Place;
 use super::super::{Room, RoomChange, RoomKind, RoomView, Visibility};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{RoomId, UserId};
 use crate::links::Link;
 use crate::page::Page;
@@ -56,7 +56,7 @@ pub(in crate::chat) fn find_place(
                               AND (s.until IS NULL OR s.until > :now)) AS is_banned
              FROM rooms AS r
              LEFT JOIN room_members AS p ON p.room_id = r.id AND p.user_id = :user
-             WHERE r.key = :key"
+             WHERE r.key = :key AND r.closed_at IS NULL"
         ),
         named_params! { ":key": key, ":user": user, ":now": now },
         |row| {
@@ -152,7 +152,7 @@ pub(in crate::chat) fn listed_rooms(
         &format!(
             "SELECT {ROOM}
              FROM rooms AS r INDEXED BY rooms_listed
-             WHERE r.kind = 0 AND r.visibility < 2
+             WHERE r.kind = 0 AND r.visibility < 2 AND r.closed_at IS NULL
                AND r.key >= :prefix AND r.key < :prefix || char(1114111) 
                AND r.key > coalesce((SELECT key FROM rooms WHERE id = :above), '')
              ORDER BY r.key
@@ -171,26 +171,15 @@ pub(in crate::chat) fn rooms_of(
 ) -> Result<Vec<RoomView>> {
     tx.all(
         &format!(
-            "SELECT {ROOM}, p.role,
-                    (SELECT count(*)
-                     FROM (SELECT 1 FROM messages AS m
-                           WHERE m.room_id = r.id AND m.number > p.read_number AND m.sender_id <> :user
-                             AND m.deleted_at IS NULL
-                           LIMIT 1000)) AS unread
+            "SELECT {ROOM}, p.role, {UNREAD}, {UNREAD_MENTIONS}
              FROM room_members AS p INDEXED BY room_members_by_user
              JOIN rooms AS r ON r.id = p.room_id
-             WHERE p.user_id = :user AND p.room_id < :below AND r.kind = 0
+             WHERE p.user_id = :user AND p.room_id < :below AND r.kind = 0 AND r.closed_at IS NULL
              ORDER BY p.room_id DESC
              LIMIT :limit"
         ),
         named_params! { ":user": user, ":below": page.below(), ":limit": page.fetch() },
-        |row| {
-            Ok(RoomView {
-                room: room(row)?,
-                role: row.get("role")?,
-                unread_count: row.get("unread")?,
-            })
-        },
+        room_view,
     )
 }
 
@@ -209,19 +198,123 @@ pub(in crate::chat) fn unread_in(tx: &ReadTx<'_>, room: RoomId, user: UserId) ->
     )
 }
 
-/// Rooms that do not keep their messages for ever, with their days; some after another.
+/// Of a member `p` of a room `r`: messages of others that they have not read; at most a hundred, as a list has many rooms.
+pub(super) const UNREAD: &str = "
+    (SELECT count(*)
+     FROM (SELECT 1 FROM messages AS m
+           WHERE m.room_id = r.id AND m.number > p.read_number AND m.sender_id <> p.user_id
+             AND m.deleted_at IS NULL
+             AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                             WHERE b.user_id = p.user_id AND b.other_id = m.sender_id)
+           LIMIT 100)) AS unread";
+
+fn room_view(row: &Row<'_>) -> rusqlite::Result<RoomView> {
+    Ok(RoomView {
+        room: room(row)?,
+        role: row.get("role")?,
+        unread_count: row.get("unread")?,
+        mention_count: row.get("mentions")?,
+    })
+}
+
+/// Of a member `p` of a room `r`: messages that they have not read and that name them; at most a hundred.
+pub(super) const UNREAD_MENTIONS: &str = "
+    (SELECT count(*)
+     FROM (SELECT 1
+           FROM message_mentions AS x
+           JOIN messages AS m ON m.id = x.message_id
+           WHERE x.user_id = p.user_id AND x.room_id = r.id AND x.number > p.read_number
+             AND m.sender_id <> p.user_id
+             AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                             WHERE b.user_id = p.user_id AND b.other_id = m.sender_id)
+           LIMIT 100)) AS mentions";
+
+/// A room that somebody is in, as they see it.
+pub(in crate::chat) fn room_of(
+    tx: &ReadTx<'_>,
+    room: RoomId,
+    user: UserId,
+) -> Result<Option<RoomView>> {
+    tx.optional(
+        &format!(
+            "SELECT {ROOM}, p.role, {UNREAD}, {UNREAD_MENTIONS}
+             FROM room_members AS p
+             JOIN rooms AS r ON r.id = p.room_id
+             WHERE p.user_id = :user AND p.room_id = :room"
+        ),
+        named_params! { ":user": user, ":room": room },
+        room_view,
+    )
+}
+
+/// A room is there for nobody from now on, and its name is free.
+pub(in crate::chat) fn close_room(tx: &WriteTx<'_>, room: RoomId, at: Timestamp) -> Result<()> {
+    tx.execute(
+        "DELETE FROM room_invitations WHERE room_id = :room",
+        named_params! { ":room": room },
+    )?;
+    tx.execute(
+        "UPDATE rooms SET closed_at = :at WHERE id = :room",
+        named_params! { ":room": room, ":at": at },
+    )?;
+    Ok(())
+}
+
+/// Rooms whose messages go: with the days after which they do, or because they are closed; some after another.
 pub(in crate::chat) fn rooms_that_forget(
     tx: &ReadTx<'_>,
     after: Option<RoomId>,
     limit: u32,
-) -> Result<Vec<(RoomId, i64)>> {
+) -> Result<Vec<Forgetting>> {
     tx.all(
-        "SELECT id, retention_days
+        "SELECT id, retention_days, closed_at IS NOT NULL AS is_closed
          FROM rooms
-         WHERE retention_days IS NOT NULL AND id > coalesce(:after, 0)
+         WHERE (retention_days IS NOT NULL OR closed_at IS NOT NULL) AND id > coalesce(:after, 0)
          ORDER BY id
          LIMIT :limit",
         named_params! { ":after": after, ":limit": limit },
-        |row| Ok((row.get("id")?, row.get("retention_days")?)),
+        |row| {
+            let is_closed: bool = row.get("is_closed")?;
+            Ok(Forgetting {
+                room: row.get("id")?,
+                days: if is_closed {
+                    None
+                } else {
+                    row.get("retention_days")?
+                },
+            })
+        },
     )
+}
+
+/// A room whose messages go.
+pub(in crate::chat) struct Forgetting {
+    pub(in crate::chat) room: RoomId,
+    /// After how many days; none when it is closed, and all of it goes.
+    pub(in crate::chat) days: Option<i64>,
+}
+
+/// Takes what is left of a closed room without messages: so many rows at most, and the room itself when no other is left.
+/// Returns how many rows went.
+pub(in crate::chat) fn forget_room(tx: &WriteTx<'_>, room: RoomId, limit: u32) -> Result<u32> {
+    let mut gone = 0;
+    for statement in [
+        "DELETE FROM room_members WHERE room_id = :room AND user_id IN
+             (SELECT user_id FROM room_members WHERE room_id = :room LIMIT :limit)",
+        "DELETE FROM room_past_members WHERE room_id = :room AND user_id IN
+             (SELECT user_id FROM room_past_members WHERE room_id = :room LIMIT :limit)",
+        "DELETE FROM room_sanctions WHERE room_id = :room AND user_id IN
+             (SELECT user_id FROM room_sanctions WHERE room_id = :room LIMIT :limit)",
+        "DELETE FROM rooms WHERE id = :room AND :limit > 0",
+    ] {
+        let count = tx.execute(
+            statement,
+            named_params! { ":room": room, ":limit": limit.saturating_sub(gone) },
+        )?;
+        gone += u32::try_from(count).map_err(Error::internal)?;
+        if gone >= limit {
+            break;
+        }
+    }
+    Ok(gone)
 }

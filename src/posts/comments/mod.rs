@@ -9,6 +9,9 @@ mod hidden;
 mod sql;
 mod thread;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use serde::{Deserialize, Serialize};
 
 use super::Posts;
@@ -218,6 +221,36 @@ impl Posts {
                     .map_err(|_unseen| Error::new(Code::CommentNotFound))?;
                 let hidden = HiddenAnswers::of(tx, viewer, stub.post_id)?;
                 thread::read(tx, viewer, &hidden, sql::ListId::beneath(id), sort, &page)
+            })
+            .await
+    }
+
+    /// Those of these comments that the viewer may see, without the answers beneath them.
+    pub async fn get_comments(&self, viewer: UserId, ids: Vec<CommentId>) -> Result<Vec<Comment>> {
+        self.store
+            .read(move |tx| {
+                let mut comments = sql::find_many(tx, viewer, &ids)?;
+                // Removed ones, and those of people who are not there for the viewer.
+                comments.retain(|comment| !comment.is_delete);
+                let mut posts: HashMap<PostId, Option<HiddenAnswers>> = HashMap::new();
+                let mut shown = Vec::new();
+                for mut comment in comments {
+                    let hidden = match posts.entry(comment.post_id) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(new) => {
+                            let is_visible = super::is_visible(tx, viewer, comment.post_id)?;
+                            let hidden = is_visible
+                                .then(|| HiddenAnswers::of(tx, viewer, comment.post_id))
+                                .transpose()?;
+                            new.insert(hidden)
+                        }
+                    };
+                    if let Some(hidden) = hidden {
+                        hidden.leave_out(std::slice::from_mut(&mut comment));
+                        shown.push(comment);
+                    }
+                }
+                Ok(shown)
             })
             .await
     }

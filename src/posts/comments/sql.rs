@@ -107,6 +107,21 @@ pub(super) fn find(tx: &ReadTx<'_>, viewer: UserId, id: CommentId) -> Result<Opt
     )
 }
 
+/// Those of these comments that are there, removed or not, whoever may see them.
+pub(super) fn find_many(
+    tx: &ReadTx<'_>,
+    viewer: UserId,
+    ids: &[CommentId],
+) -> Result<Vec<Comment>> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let ids = serde_json::to_string(&ids).map_err(Error::internal)?;
+    tx.all(
+        &format!("{COMMENT} WHERE c.id IN (SELECT value FROM json_each(:ids))"),
+        named_params! { ":ids": ids, ":viewer": viewer },
+        comment,
+    )
+}
+
 impl Sort {
     /// The order, over the columns of `prefix`.
     fn order(self, prefix: &str) -> String {

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{Engine, Handler, Revision, Wish};
+use super::{Engine, Handler, Options, Revision, Wish};
 
 /// Something to be sent. Cheap to clone: one text goes to a thousand clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,11 @@ pub(super) const CLOSE: Frame = Frame::Text(Utf8Bytes::from_static("1"));
 pub(super) const PING: Frame = Frame::Text(Utf8Bytes::from_static("2"));
 pub(super) const PONG: Frame = Frame::Text(Utf8Bytes::from_static("3"));
 pub(super) const NOOP: Frame = Frame::Text(Utf8Bytes::from_static("6"));
+
+/// How long a client whose queue is long may take nothing from it.
+const STANDSTILL: Duration = Duration::from_secs(1);
+/// Times the usual length that a queue may have while something is taken from it.
+const MOST: usize = 16;
 
 /// Why nothing more can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +113,8 @@ struct State {
     transport: Transport,
     queue: VecDeque<Frame>,
     queued_bytes: usize,
+    /// Since when the queue is long and nothing is taken from it.
+    stands_since: Option<Instant>,
     /// Who sends what is queued: the WebSocket's task, or a poll.
     sender: Option<Waker>,
     /// Who watches over the heart beat.
@@ -133,6 +141,18 @@ impl State {
         if let Some(waker) = self.watcher.take() {
             waker.wake();
         }
+    }
+
+    /// Whether there is no room for more. Who takes something from the queue now and then may be behind by more than the
+    /// usual number: where the server itself cannot keep up, it is nobody's fault who reads.
+    fn is_full(&self, options: Options) -> bool {
+        let length = self.queue.len();
+        self.queued_bytes >= options.queue_bytes
+            || length >= options.queue_capacity.saturating_mul(MOST)
+            || length >= options.queue_capacity
+                && self
+                    .stands_since
+                    .is_some_and(|since| since.elapsed() > STANDSTILL)
     }
 
     fn push(&mut self, frame: Frame) {
@@ -165,6 +185,7 @@ impl<H: Handler> Session<H> {
                 },
                 queue: VecDeque::new(),
                 queued_bytes: 0,
+                stands_since: None,
                 sender: None,
                 watcher: None,
                 is_polled: false,
@@ -208,12 +229,14 @@ impl<H: Handler> Session<H> {
         if state.ended.is_some() {
             return Err(SendError::Closed);
         }
-        if state.queue.len() >= options.queue_capacity || state.queued_bytes >= options.queue_bytes
-        {
+        if state.is_full(*options) {
             return Err(SendError::Full);
         }
         for frame in frames {
             state.push(frame);
+        }
+        if state.queue.len() >= options.queue_capacity && state.stands_since.is_none() {
+            state.stands_since = Some(Instant::now());
         }
         Ok(())
     }
@@ -265,6 +288,9 @@ impl<H: Handler> Session<H> {
         {
             state.queued_bytes -= frame.len();
             frames.push(frame);
+        }
+        if !frames.is_empty() {
+            state.stands_since = None;
         }
         if state.queue.is_empty() && state.queue.capacity() > 8 {
             // An idle client keeps no room for what it once had to catch up with.

@@ -39,6 +39,7 @@ impl Command for BlockUser {
                 if let Some(follow) = users::sql::find_follow(tx, follower, following)? {
                     end_follow(tx, &follow, self.at)?;
                 }
+                sql::end_welcome(tx, follower, following)?;
             }
             let event = Event::UserBlocked {
                 user_id: blocker,

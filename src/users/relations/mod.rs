@@ -15,6 +15,7 @@ mod commands;
 mod sql;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::id::UserId;
 use crate::page::{Cursor, Page, Slice};
-use crate::store::{ReadTx, Registry};
+use crate::store::{ReadTx, Registry, WriteTx};
 
 pub use commands::{BlockUser, MuteUser, PruneRelations, UnblockUser, UnmuteUser};
 
@@ -194,8 +195,17 @@ pub fn is_blocked_pair(tx: &ReadTx<'_>, one: UserId, other: UserId) -> Result<bo
     sql::is_blocked_pair(tx, one, other)
 }
 
+/// Those of these people with whom somebody is a blocked pair.
+pub(super) fn blocked_among(
+    tx: &ReadTx<'_>,
+    of: UserId,
+    people: &[UserId],
+) -> Result<HashSet<UserId>> {
+    Ok(sql::blocked_among(tx, of, people)?.into_iter().collect())
+}
+
 /// A person who is there for the viewer: not gone, and no block between the two.
-pub fn visible(tx: &ReadTx<'_>, viewer: UserId, id: UserId) -> Result<User> {
+pub fn visible(tx: &ReadTx<'_>, viewer: UserId, id: UserId) -> Result<Arc<User>> {
     if is_blocked_pair(tx, viewer, id)? {
         return Err(Error::new(Code::UserNotFound));
     }
@@ -209,6 +219,33 @@ pub fn untold(tx: &ReadTx<'_>, deeds: &[Deed]) -> Result<HashSet<usize>> {
         return Ok(HashSet::new());
     }
     Ok(sql::untold(tx, deeds)?.into_iter().collect())
+}
+
+/// Whether one lets the other write to them, whatever their settings say.
+pub fn is_welcome(tx: &ReadTx<'_>, host: UserId, guest: UserId) -> Result<bool> {
+    sql::is_welcome(tx, host, guest)
+}
+
+/// One lets the other write to them from now on, or no more. A block ends it as well.
+pub fn set_welcome(tx: &WriteTx<'_>, host: UserId, guest: UserId, is_welcome: bool) -> Result<()> {
+    if is_welcome {
+        sql::put_welcome(tx, host, guest)
+    } else {
+        sql::end_welcome(tx, host, guest)
+    }
+}
+
+/// Those of these people who mute somebody.
+pub fn muters_among(
+    tx: &ReadTx<'_>,
+    of: UserId,
+    people: &[UserId],
+    now: Timestamp,
+) -> Result<Vec<UserId>> {
+    if people.is_empty() {
+        return Ok(Vec::new());
+    }
+    sql::muters_among(tx, of, people, now)
 }
 
 /// Whether, and until when, `muter` mutes somebody at `now`.

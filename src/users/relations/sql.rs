@@ -17,6 +17,19 @@ pub(super) fn is_blocked_pair(tx: &ReadTx<'_>, one: UserId, other: UserId) -> Re
     )
 }
 
+/// Those of these people with whom somebody is a blocked pair.
+pub(super) fn blocked_among(tx: &ReadTx<'_>, of: UserId, people: &[UserId]) -> Result<Vec<UserId>> {
+    let ids: Vec<i64> = people.iter().map(|id| id.get()).collect();
+    let ids = serde_json::to_string(&ids).map_err(Error::internal)?;
+    tx.all(
+        "SELECT b.other_id
+         FROM json_each(:ids) AS wanted
+         JOIN blocked_pairs AS b ON b.user_id = :of AND b.other_id = wanted.value",
+        named_params! { ":ids": ids, ":of": of },
+        |row| row.get(0),
+    )
+}
+
 /// Whether one blocks the other, this way round.
 pub(super) fn is_blocking(tx: &ReadTx<'_>, blocker: UserId, blocked: UserId) -> Result<bool> {
     tx.exists(
@@ -65,6 +78,30 @@ pub(super) fn end_block(
         named_params! { ":blocker": blocker, ":blocked": blocked, ":at": at },
     )?;
     Ok(())
+}
+
+/// Notes that one lets the other write to them, whatever their settings say.
+pub(super) fn put_welcome(tx: &WriteTx<'_>, host: UserId, guest: UserId) -> Result<()> {
+    tx.execute(
+        "INSERT INTO welcomes (host_id, guest_id) VALUES (:host, :guest) ON CONFLICT DO NOTHING",
+        named_params! { ":host": host, ":guest": guest },
+    )?;
+    Ok(())
+}
+
+pub(super) fn end_welcome(tx: &WriteTx<'_>, host: UserId, guest: UserId) -> Result<()> {
+    tx.execute(
+        "DELETE FROM welcomes WHERE host_id = :host AND guest_id = :guest",
+        named_params! { ":host": host, ":guest": guest },
+    )?;
+    Ok(())
+}
+
+pub(super) fn is_welcome(tx: &ReadTx<'_>, host: UserId, guest: UserId) -> Result<bool> {
+    tx.exists(
+        "SELECT 1 FROM welcomes WHERE host_id = :host AND guest_id = :guest",
+        named_params! { ":host": host, ":guest": guest },
+    )
 }
 
 /// Those whom somebody blocks, the latest first.
@@ -132,6 +169,25 @@ pub(super) fn put_mute(
         },
     )?;
     Ok(())
+}
+
+/// Those of these people who mute somebody.
+pub(super) fn muters_among(
+    tx: &ReadTx<'_>,
+    of: UserId,
+    people: &[UserId],
+    now: Timestamp,
+) -> Result<Vec<UserId>> {
+    let ids: Vec<i64> = people.iter().map(|id| id.get()).collect();
+    let ids = serde_json::to_string(&ids).map_err(Error::internal)?;
+    tx.all(
+        "SELECT m.muter_id
+         FROM json_each(:ids) AS wanted
+         JOIN mutes AS m ON m.muter_id = wanted.value AND m.muted_id = :of
+         WHERE m.ends_at IS NULL OR m.ends_at > :now",
+        named_params! { ":ids": ids, ":of": of, ":now": now },
+        |row| row.get(0),
+    )
 }
 
 /// Ends a mute; its row stays for a while.

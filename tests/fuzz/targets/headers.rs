@@ -89,7 +89,7 @@ fn parts(method: &Method, headers: &HeaderMap, size: u64) {
         source,
         media_type: "video/mp4",
         etag: ETAG.to_owned(),
-        cache_control: "private",
+        cache_control: "private".into(),
     };
     let response = respond(method, headers, &body);
     let status = response.status();

@@ -12,6 +12,7 @@ pub(crate) mod dice;
 pub(crate) mod events;
 pub(crate) mod gate;
 pub(crate) mod pictures;
+pub(crate) mod provider;
 mod raw;
 pub(crate) mod script;
 mod server;
@@ -19,6 +20,7 @@ pub(crate) mod smtp;
 pub(crate) mod socket;
 mod tokens;
 pub(crate) mod told;
+pub(crate) mod xml;
 
 pub(crate) use client::{Client, PASSWORD, Person, Reply, http_client, ids, keys};
 pub(crate) use daemon::{Daemon, command};

@@ -2,7 +2,11 @@
 //!
 //! A command that is registered and has no generator here fails those tests: its writes would go unexamined.
 
+mod assist;
 mod chat;
+mod discovery;
+mod feed;
+mod stories;
 
 use std::time::Duration;
 
@@ -17,7 +21,10 @@ use socialhub::chat::RoomKey;
 use socialhub::clock::{Clock, Timestamp};
 use socialhub::error::{Code, FieldError, Result};
 use socialhub::event::{Mark, UserStatus};
-use socialhub::id::{CommentId, Ids, MediaId, MessageId, PostId, SessionId, UserId};
+use socialhub::id::{
+    CommentId, HighlightId, Ids, ListId, MediaId, MessageId, MutedTermId, PostId, SessionId,
+    StoryId, UserId,
+};
 use socialhub::media::{
     AddMedia, Conversion, Facts, Focus, ForgetBlob, Kind, NewMedia, PruneMedia, RemoveMedia, Room,
     SetConversion, UpdateMedia,
@@ -60,10 +67,16 @@ pub(crate) struct Script {
     messages: Vec<(RoomKey, MessageId, UserId)>,
     /// Groups, and rooms that have no name.
     rooms: Vec<RoomKey>,
+    muted_terms: Vec<(MutedTermId, UserId)>,
+    lists: Vec<(ListId, UserId)>,
+    stories: Vec<(StoryId, UserId)>,
+    highlights: Vec<(HighlightId, UserId)>,
     sessions: Vec<(UserId, SessionId)>,
     codes: Vec<(String, Purpose, [u8; 32])>,
     resets: Vec<(String, [u8; 32])>,
     sent_once: Vec<Encoded>,
+    /// Commands that only do something soon after the latest one.
+    due: Vec<&'static str>,
     /// What the command under way makes, if it is accepted.
     making: Option<Making>,
 }
@@ -82,6 +95,10 @@ enum Making {
     Upload(MediaId, UserId),
     Message(RoomKey, MessageId, UserId),
     Room(RoomKey),
+    MutedTerm(MutedTermId, UserId),
+    List(ListId, UserId),
+    Story(StoryId, UserId),
+    Highlight(HighlightId, UserId),
 }
 
 /// Passwords are replaced by one another so that a guess at the stored one is often right.
@@ -108,6 +125,10 @@ impl Script {
                         "chat.create_group",
                         "chat.add_to_group",
                         "chat.invite",
+                        "feed.create_list",
+                        "feed.add_to_list",
+                        "stories.post",
+                        "stories.create_highlight",
                     ]
                     .repeat(2),
                 )
@@ -120,10 +141,15 @@ impl Script {
             uploads: Vec::new(),
             messages: Vec::new(),
             rooms: Vec::new(),
+            muted_terms: Vec::new(),
+            lists: Vec::new(),
+            stories: Vec::new(),
+            highlights: Vec::new(),
             sessions: Vec::new(),
             codes: Vec::new(),
             resets: Vec::new(),
             sent_once: Vec::new(),
+            due: Vec::new(),
             making: None,
         }
     }
@@ -136,6 +162,8 @@ impl Script {
         let dice = &mut Dice::new(self.dice.roll());
         let name = if self.people.is_empty() {
             "auth.sign_up"
+        } else if let Some(due) = self.due.pop_if(|_| dice.is_one_in(2)) {
+            due
         } else {
             dice.one_of(&self.names)
         };
@@ -167,8 +195,22 @@ impl Script {
             Some(Making::Upload(id, owner)) => self.uploads.push((id, owner)),
             Some(Making::Message(room, id, sender)) => self.messages.push((room, id, sender)),
             Some(Making::Room(key)) => self.rooms.push(key),
+            Some(Making::MutedTerm(id, user)) => self.muted_terms.push((id, user)),
+            Some(Making::List(id, owner)) => self.lists.push((id, owner)),
+            Some(Making::Story(id, author)) => self.stories.push((id, author)),
+            Some(Making::Highlight(id, owner)) => self.highlights.push((id, owner)),
             None => {}
         }
+    }
+
+    /// All posts that were ever written.
+    pub(crate) fn posts(&self) -> Vec<PostId> {
+        self.posts.iter().map(|(id, _)| *id).collect()
+    }
+
+    /// All people who ever signed up.
+    pub(crate) fn people(&self) -> Vec<UserId> {
+        self.people.iter().map(|person| person.id).collect()
     }
 
     /// A request that is sent again while its key is kept, sometimes with another body.
@@ -274,6 +316,7 @@ impl Script {
                 let purpose = dice.one_of(&[Purpose::Reset, Purpose::Verify]);
                 let code_hash = dice.hash();
                 self.codes.push((email_key.clone(), purpose, code_hash));
+                self.due = vec!["auth.check_otp"];
                 encode(
                     once,
                     &IssueOtp {
@@ -292,6 +335,7 @@ impl Script {
                 let token = dice.hash();
                 if purpose == Purpose::Reset {
                     self.resets.push((email_key.clone(), token));
+                    self.due = vec!["auth.reset_password"];
                 }
                 encode(
                     once,
@@ -334,6 +378,10 @@ impl Script {
                 )
             }
             name if name.starts_with("chat.") => self.chat_command(name, once, dice),
+            name if name.starts_with("stories.") => self.story_command(name, once, dice),
+            name if name.starts_with("discovery.") => self.discovery_command(name, once, dice),
+            "assist.record_call" => self.record_call(once, dice),
+            name if name.starts_with("feed.") => self.feed_command(name, once, dice),
             "auth.prune" => encode(once, &PruneAuth { at, limit: 5 }),
             "store.prune_once" => encode(once, &PruneOnce { at, limit: 3 }),
             "store.prune_outbox" => {

@@ -32,6 +32,8 @@ pub(crate) fn quick_config(dir: &Path) -> Config {
     config.auth.argon2_passes = 1;
     config.limits.enabled = false;
     config.realtime.hubs = super::hubs();
+    // Whoever comes and goes within a moment is told of as well.
+    config.realtime.presence_ms = 0;
     config
 }
 
@@ -107,6 +109,14 @@ impl Server {
         assert!(
             self.app.consumers().settle(super::PATIENCE).await,
             "the consumers did not keep up"
+        );
+    }
+
+    /// Waits until what is committed can be found.
+    pub(crate) async fn indexed(&self) {
+        assert!(
+            self.app.search().settle(super::PATIENCE).await,
+            "the search index did not keep up"
         );
     }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use socialhub::chat::{
-    AddToGroup, AnswerRequest, ClearConversation, CreateGroup, CreateRoom, DeleteMessage,
-    EditMessage, ExpireMessages, InviteToRoom, JoinRoom, LiftSanction, MarkDelivered, MarkRead,
-    NoteSeen, PinMessage, ReactToMessage, RemoveMember, Role, RoomChange, RoomKey, Sanction,
-    SanctionMember, SendMessage, SetChatSettings, SetRole, StartConversation, UpdateRoom,
-    Visibility, WhoMayMessage, WithdrawInvitation,
+    AddToGroup, AnswerRequest, ClearConversation, CloseRoom, CreateGroup, CreateRoom,
+    DeleteMessage, EditMessage, ExpireMessages, InviteToRoom, JoinRoom, LiftSanction,
+    MarkDelivered, MarkRead, NoteSeen, PinMessage, ReactToMessage, RemoveMember, Role, RoomChange,
+    RoomKey, Sanction, SanctionMember, SendMessage, SetChatSettings, SetRole, StartConversation,
+    StoryAnswer, UpdateRoom, Visibility, WhoMayMessage, WithdrawInvitation,
 };
 use socialhub::id::{MessageId, UserId};
 use socialhub::store::{Encoded, Once};
@@ -26,9 +26,11 @@ impl Script {
             "chat.edit_message" | "chat.delete_message" | "chat.react" | "chat.pin_message" => {
                 self.about_message(name, once, dice)
             }
-            "chat.join_room" | "chat.create_room" | "chat.update_room" | "chat.expire_messages" => {
-                self.about_room(name, once, dice)
-            }
+            "chat.join_room"
+            | "chat.create_room"
+            | "chat.update_room"
+            | "chat.close_room"
+            | "chat.expire_messages" => self.about_room(name, once, dice),
             "chat.set_role"
             | "chat.remove_member"
             | "chat.invite"
@@ -69,6 +71,13 @@ impl Script {
                     .recent(&self.posts)
                     .filter(|_| dice.is_one_in(8))
                     .map(|(post, _)| post),
+                story: dice
+                    .recent(&self.stories)
+                    .filter(|_| dice.is_one_in(3))
+                    .map(|(id, _)| StoryAnswer {
+                        id,
+                        is_reaction: dice.is_one_in(2),
+                    }),
                 may_create: !dice.is_one_in(4),
                 at: self.now(),
             },
@@ -165,6 +174,15 @@ impl Script {
                     by: self.member(dice),
                     as_admin: dice.is_one_in(5),
                     change: self.room_change(dice),
+                    at,
+                },
+            ),
+            "chat.close_room" => encode(
+                once,
+                &CloseRoom {
+                    key: self.room(dice),
+                    by: self.member(dice),
+                    as_admin: dice.is_one_in(5),
                     at,
                 },
             ),
@@ -333,8 +351,14 @@ impl Script {
             "chat.note_seen" => encode(
                 once,
                 &NoteSeen {
-                    people: vec![self.member(dice), self.member(dice), UserId::from(1)],
-                    at,
+                    people: vec![
+                        (self.member(dice), at),
+                        (
+                            self.member(dice),
+                            at.minus(Duration::from_secs(dice.below(90))),
+                        ),
+                        (UserId::from(1), at),
+                    ],
                 },
             ),
             "chat.set_settings" => encode(

@@ -21,10 +21,11 @@ CREATE INDEX stories_by_author ON stories (author_id, expires_at);
 CREATE INDEX stories_to_sweep ON stories (expires_at) WHERE is_kept = 0;
 
 CREATE TABLE story_views (
-    story_id INTEGER NOT NULL REFERENCES stories (id),
-    user_id  INTEGER NOT NULL REFERENCES users (id),
-    seen_at  INTEGER NOT NULL,
-    emoji    TEXT, -- how they reacted
+    story_id   INTEGER NOT NULL REFERENCES stories (id),
+    user_id    INTEGER NOT NULL REFERENCES users (id),
+    seen_at    INTEGER NOT NULL,
+    emoji      TEXT, -- how they reacted
+    message_id INTEGER, -- the message that told the author so; it may be gone
     PRIMARY KEY (story_id, user_id)
 ) STRICT, WITHOUT ROWID;
 

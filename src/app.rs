@@ -50,6 +50,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// How often what has expired is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_mins(10);
 
+/// Deleted accounts whose belongings are removed at a time.
+const ERASURES: u32 = 64;
+
 /// Connections at once to the metrics' own listener.
 const METRICS_CONNECTIONS: u32 = 64;
 
@@ -62,8 +65,8 @@ pub struct App {
     log: EventLog,
     media: Media,
     chat: Chat,
-    stories: Stories,
     feed: Feed,
+    house: House,
     consumers: Consumers,
     search: Search,
     tasks: Tasks,
@@ -209,7 +212,7 @@ impl App {
             posts,
             stories: stories.clone(),
             feed: feed.clone(),
-            discovery,
+            discovery: discovery.clone(),
             media: media.clone(),
             chat: chat.clone(),
             assist,
@@ -234,18 +237,19 @@ impl App {
         let setup_link = auth
             .setup_token()
             .map(|token| format!("{}/setup?token={token}", public_url(&config, address)));
-        keep_house(
-            &tasks,
-            store.clone(),
-            clock.clone(),
-            auth.clone(),
-            limits.clone(),
-            (
-                users,
-                Duration::from_hours(24 * u64::from(config.notifications.keep_days)),
-            ),
-            (chat.clone(), stories.clone()),
-        );
+        let house = House {
+            store: store.clone(),
+            clock: clock.clone(),
+            auth: auth.clone(),
+            limits: limits.clone(),
+            users,
+            keep_relations: Duration::from_hours(24 * u64::from(config.notifications.keep_days)),
+            chat: chat.clone(),
+            stories,
+            feed: feed.clone(),
+            discovery,
+        };
+        house.clone().keep(&tasks);
         sum_up(&tasks, health.metrics.clone());
         if let Some(address) = config.metrics.listen {
             serve_metrics(address, health.clone(), &config, &tasks).await?;
@@ -278,8 +282,8 @@ impl App {
             log,
             media,
             chat,
-            stories,
             feed,
+            house,
             consumers,
             search,
             tasks,
@@ -314,9 +318,9 @@ impl App {
         &self.chat
     }
 
-    /// Stories, for tests that have what is over removed.
-    pub fn stories(&self) -> &Stories {
-        &self.stories
+    /// Forgets what has expired and what deleted accounts leave, for tests that do not wait until it is done.
+    pub async fn keep_house(&self) {
+        self.house.clean().await;
     }
 
     /// Feeds, for tests that do not wait for what is done now and then.
@@ -409,43 +413,71 @@ fn public_url(config: &Config, address: SocketAddr) -> String {
     }
 }
 
-/// Forgets now and then what has expired; relations once nothing is told any more of the time when they held.
-fn keep_house(
-    tasks: &Tasks,
+/// What is forgotten now and then: what has expired, and what deleted accounts leave.
+#[derive(Clone)]
+struct House {
     store: Store,
     clock: Clock,
     auth: Auth,
     limits: Limits,
-    (users, keep_relations): (Users, Duration),
-    (chat, stories): (Chat, Stories),
-) {
-    let stopping = tasks.stopping().clone();
-    tasks.spawn("housekeeping", async move {
-        let mut ticks = tokio::time::interval(HOUSEKEEPING);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = stopping.cancelled() => return,
+    users: Users,
+    /// Blocks and mutes that have ended stay as long as something is told of the time when they held.
+    keep_relations: Duration,
+    chat: Chat,
+    stories: Stories,
+    feed: Feed,
+    discovery: Discovery,
+}
+
+impl House {
+    fn keep(self, tasks: &Tasks) {
+        let stopping = tasks.stopping().clone();
+        tasks.spawn("housekeeping", async move {
+            let mut ticks = tokio::time::interval(HOUSEKEEPING);
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => self.clean().await,
+                    () = stopping.cancelled() => return,
+                }
             }
-            limits.sweep();
-            let once = async {
-                let step = store::PruneOnce { at: clock.now(), limit: PRUNE_STEP };
-                while store.submit(step.clone()).await? >= PRUNE_STEP as usize {}
-                Ok(())
-            };
-            // Each, whatever becomes of the others.
-            let outcomes = [
-                auth.prune().await,
-                chat.expire().await,
-                stories.sweep().await,
-                users.prune(keep_relations).await,
-                once.await,
-            ];
-            for error in outcomes.into_iter().filter_map(Result::err) {
-                warn!(error = %error, causes = error.causes(), "What has expired could not be forgotten; later then");
-            }
+        });
+    }
+
+    /// Once; each, whatever becomes of the others.
+    async fn clean(&self) {
+        self.limits.sweep();
+        let outcomes = [
+            self.auth.prune().await,
+            self.chat.expire().await,
+            self.erase().await,
+            self.stories.sweep().await,
+            self.users.prune(self.keep_relations).await,
+            self.prune_once().await,
+        ];
+        for error in outcomes.into_iter().filter_map(Result::err) {
+            warn!(error = %error, causes = error.causes(), "What has expired could not be forgotten; later then");
         }
-    });
+    }
+
+    async fn prune_once(&self) -> Result<(), Error> {
+        let step = store::PruneOnce {
+            at: self.clock.now(),
+            limit: PRUNE_STEP,
+        };
+        while self.store.submit(step.clone()).await? >= PRUNE_STEP as usize {}
+        Ok(())
+    }
+
+    /// Removes what deleted accounts leave: some of these, the others next time.
+    async fn erase(&self) -> Result<(), Error> {
+        for user in self.users.erasures(ERASURES).await? {
+            self.stories.erase(user).await?;
+            self.feed.erase(user).await?;
+            self.discovery.erase(user).await?;
+            self.users.end_erasure(user).await?;
+        }
+        Ok(())
+    }
 }
 
 fn sum_up(tasks: &Tasks, metrics: PrometheusHandle) {

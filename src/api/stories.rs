@@ -164,7 +164,6 @@ async fn view(
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 struct StoryViewersReply {
     #[schema(example = true)]
     success: bool,
@@ -237,12 +236,13 @@ struct StoryReactionBody {
 
 /// React to a story
 ///
-/// Its author sees it among those who have seen the story, and as a message.
+/// Its author sees it among those who have seen the story, and as a message. Another reaction takes its place: the message
+/// is edited.
 #[utoipa::path(
     put, path = "/api/v1/stories/{storyId}/reaction", tag = "stories", security(("token" = [])),
     params(("storyId" = StoryId, Path)), request_body = StoryReactionBody,
     responses(
-        (status = 200, description = "The message.", body = MessageReply),
+        (status = 200, description = "The message; again, the same.", body = MessageReply),
         (status = 403, description = "`cannot_message`: the author does not want to be written to, or is oneself.", body = ErrorBody),
         (status = 409, description = "`too_many_requests_pending`.", body = ErrorBody),
     )
@@ -300,7 +300,6 @@ async fn of(
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
 struct CircleReply {
     #[schema(example = true)]
     success: bool,

@@ -276,7 +276,8 @@ impl Command for ResetPassword {
 }
 
 /// Suspends, restores or deletes an account; who is not active has no session. What a suspended person wrote stays as it
-/// is. What a deleted one wrote stays as well, but without their name: name, address, picture and biography go.
+/// is. What a deleted one wrote stays as well, but without their name: name, address, picture and biography go, and what was
+/// theirs alone is removed afterwards (`users::erasure`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SetStatus {
     pub user_id: UserId,
@@ -304,6 +305,7 @@ impl Command for SetStatus {
             sql::delete_otp(tx, self.user_id, Purpose::Verify)?;
             sql::delete_credentials(tx, self.user_id)?;
             users::sql::anonymise(tx, self.user_id)?;
+            users::sql::begin_erasure(tx, self.user_id)?;
             users::release_pictures(tx, self.user_id, self.at)?;
         }
         tx.emit(

@@ -50,3 +50,26 @@ impl Command for DismissSuggestion {
         sql::dismiss(tx, self.user_id, self.other_id, self.at, MAX_DISMISSED)
     }
 }
+
+/// Removes what a deleted account chose of how it is found, and that others did not want to see it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EraseDiscovery {
+    pub user_id: UserId,
+    /// Rows, about.
+    pub limit: u32,
+}
+
+impl Command for EraseDiscovery {
+    const NAME: &'static str = "discovery.erase";
+    /// Whether something is left.
+    type Output = bool;
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<bool> {
+        if !users::is_to_be_erased(tx, self.user_id)? {
+            return Ok(false);
+        }
+        sql::forget_settings(tx, self.user_id)?;
+        let gone = sql::forget_dismissals(tx, self.user_id, self.limit)?;
+        Ok(gone >= self.limit as usize)
+    }
+}

@@ -29,7 +29,7 @@ use crate::error::Result;
 use crate::id::UserId;
 use crate::store::{Registry, Store};
 
-pub use commands::{DismissSuggestion, SetDiscovery};
+pub use commands::{DismissSuggestion, EraseDiscovery, SetDiscovery};
 pub use directory::Order;
 pub use documents::Format;
 pub use suggestions::{Reason, Suggestion};
@@ -57,6 +57,9 @@ impl Default for DiscoverySettings {
     }
 }
 
+/// Rows that one command removes of what a deleted account chose.
+const ERASE_STEP: u32 = 200;
+
 /// The handle; cheap to clone.
 #[derive(Clone)]
 pub struct Discovery {
@@ -71,6 +74,7 @@ pub struct Discovery {
 pub fn register(registry: &mut Registry) {
     registry.add::<SetDiscovery>();
     registry.add::<DismissSuggestion>();
+    registry.add::<EraseDiscovery>();
 }
 
 impl Discovery {
@@ -101,5 +105,15 @@ impl Discovery {
             settings,
         };
         self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Removes what a deleted account chose of how it is found, and that others did not want to see it.
+    pub async fn erase(&self, user_id: UserId) -> Result<()> {
+        let command = EraseDiscovery {
+            user_id,
+            limit: ERASE_STEP,
+        };
+        while self.store.submit(command.clone()).await? {}
+        Ok(())
     }
 }

@@ -82,6 +82,31 @@ pub(super) fn dismiss(
     Ok(())
 }
 
+pub(super) fn forget_settings(tx: &WriteTx<'_>, user: UserId) -> Result<()> {
+    tx.execute(
+        "DELETE FROM discovery_settings WHERE user_id = :user",
+        named_params! { ":user": user },
+    )?;
+    Ok(())
+}
+
+/// Forgets whom somebody did not want to see, and who did not want to see them: so many of each at most; returns how many.
+pub(super) fn forget_dismissals(tx: &WriteTx<'_>, user: UserId, limit: u32) -> Result<usize> {
+    let own = tx.execute(
+        "DELETE FROM dismissed_suggestions
+         WHERE user_id = :user AND other_id IN
+             (SELECT other_id FROM dismissed_suggestions WHERE user_id = :user LIMIT :limit)",
+        named_params! { ":user": user, ":limit": limit },
+    )?;
+    let others = tx.execute(
+        "DELETE FROM dismissed_suggestions
+         WHERE other_id = :user AND user_id IN
+             (SELECT user_id FROM dismissed_suggestions WHERE other_id = :user LIMIT :limit)",
+        named_params! { ":user": user, ":limit": limit },
+    )?;
+    Ok(own + others)
+}
+
 /// The people who came last, below an id; each with their place in the list.
 pub(super) fn newest_people(tx: &ReadTx<'_>, below: i64, limit: u32) -> Result<Vec<(i64, UserId)>> {
     tx.all(

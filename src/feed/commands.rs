@@ -274,3 +274,43 @@ impl Command for NoteVisits {
         Ok(())
     }
 }
+
+/// Removes what a deleted account chose to read and not to, and it from the lists and visits of others.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EraseChoices {
+    pub user_id: UserId,
+    /// Rows, about.
+    pub limit: u32,
+}
+
+impl Command for EraseChoices {
+    const NAME: &'static str = "feed.erase";
+    /// Whether something is left.
+    type Output = bool;
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<bool> {
+        let user = self.user_id;
+        if !users::is_to_be_erased(tx, user)? {
+            return Ok(false);
+        }
+        let most = self.limit as usize;
+        let mut gone = 0;
+        for list in sql::lists(tx, user, MAX_LISTS)? {
+            gone += 1 + list.member_count as usize;
+            sql::delete_list(tx, list.id)?;
+            if gone >= most {
+                return Ok(true);
+            }
+        }
+        for tag in sql::followed_tags(tx, user, self.limit)? {
+            sql::unfollow_tag(tx, user, &tag.name)?;
+            gone += 1;
+        }
+        gone += sql::forget_terms(tx, user)?;
+        gone += sql::forget_order(tx, user)?;
+        sql::forget_visits(tx, user)?;
+        gone += sql::leave_lists(tx, user, self.limit)?;
+        gone += sql::forget_visits_to(tx, user, self.limit)?;
+        Ok(gone >= most)
+    }
+}

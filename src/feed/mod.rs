@@ -52,8 +52,8 @@ use rankings::Rankings;
 use visits::Waiting;
 
 pub use commands::{
-    AddToList, CreateList, DeleteList, FollowTag, MuteTerm, NoteVisits, RemoveFromList, RenameList,
-    SetFeedOrder, UnmuteTerm, Visits,
+    AddToList, CreateList, DeleteList, EraseChoices, FollowTag, MuteTerm, NoteVisits,
+    RemoveFromList, RenameList, SetFeedOrder, UnmuteTerm, Visits,
 };
 pub use lists::List;
 pub use muted::{MutedKind, MutedTerm};
@@ -63,6 +63,8 @@ pub use trending::TrendingTag;
 
 /// Posts that the original kept for each person (contract, section 8).
 pub const MAX_NUMBERED: usize = 100;
+/// Rows that one command removes of what a deleted account chose.
+const ERASE_STEP: u32 = 200;
 
 /// The handle; cheap to clone.
 #[derive(Clone)]
@@ -107,6 +109,7 @@ pub fn register(registry: &mut Registry) {
     registry.add::<RemoveFromList>();
     registry.add::<SetFeedOrder>();
     registry.add::<NoteVisits>();
+    registry.add::<EraseChoices>();
 }
 
 impl Feed {
@@ -227,6 +230,17 @@ impl Feed {
     pub fn forget(&self, viewer: UserId) {
         self.inner.homes.invalidate(&viewer);
         self.inner.rankings.forget(viewer);
+    }
+
+    /// Removes what a deleted account chose to read and not to.
+    pub async fn erase(&self, user_id: UserId) -> Result<()> {
+        let command = EraseChoices {
+            user_id,
+            limit: ERASE_STEP,
+        };
+        while self.inner.store.submit(command.clone()).await? {}
+        self.forget(user_id);
+        Ok(())
     }
 
     /// The time.

@@ -57,7 +57,7 @@ pub fn insert(tx: &WriteTx<'_>, new: &NewMedia) -> Result<()> {
 
 /// Gives a holder these uploads, in this order, after those that it has. They have to be its author's own, and free.
 ///
-/// Errors: `media_not_found`, `too_many_files`.
+/// Errors: `media_not_found`, `too_many_files`, `unsupported_file`.
 pub fn attach(
     tx: &WriteTx<'_>,
     owner: UserId,
@@ -76,11 +76,12 @@ pub fn attach(
         let found = sql::find_stub(tx, *id)?
             .filter(|stub| stub.owner_id == owner && stub.holder == Holder::Nobody)
             .ok_or(Code::MediaNotFound)?;
-        let is_portrait = matches!(
-            holder,
-            Holder::Avatar(_) | Holder::Banner(_) | Holder::Room(_)
-        );
-        if is_portrait && found.kind != Kind::Image {
+        let fits = match holder {
+            Holder::Avatar(_) | Holder::Banner(_) | Holder::Room(_) => found.kind == Kind::Image,
+            Holder::Story(_) => found.kind != Kind::Audio,
+            _ => true,
+        };
+        if !fits {
             return Err(Error::new(Code::UnsupportedFile));
         }
         sql::put_holder(tx, *id, holder, position, is_public)?;

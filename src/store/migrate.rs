@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0012_discovery.sql"),
     include_str!("../../migrations/0013_assist.sql"),
     include_str!("../../migrations/0014_search.sql"),
+    include_str!("../../migrations/0015_erasures.sql"),
 ];
 
 /// The schema version that this program writes.

@@ -8,7 +8,7 @@ use super::{Circle, Highlight, LASTS, MAX_AT_ONCE, Story, StoryAudience, author_
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::id::{HighlightId, MediaId, StoryId, UserId};
-use crate::media::{self, Holder, Kind};
+use crate::media::{self, Holder};
 use crate::store::{Command, WriteTx};
 use crate::users;
 
@@ -40,20 +40,8 @@ impl Command for PostStory {
         let holder = Holder::Story(self.id.get());
         media::attach(tx, self.author_id, self.media.as_slice(), holder, false)?;
         media::set_end(tx, holder, Some(self.at.plus(LASTS)))?;
-        let story = find(tx, self.author_id, self.id, self.at)?;
-        if story
-            .media
-            .as_ref()
-            .is_some_and(|one| one.kind == Kind::Audio)
-        {
-            return Err(Error::new(Code::UnsupportedFile));
-        }
-        Ok(story)
+        sql::find(tx, self.author_id, self.id, self.at)?.ok_or(Code::StoryNotFound.into())
     }
-}
-
-fn find(tx: &WriteTx<'_>, viewer: UserId, id: StoryId, at: Timestamp) -> Result<Story> {
-    sql::find(tx, viewer, id, at)?.ok_or(Code::StoryNotFound.into())
 }
 
 /// Takes a story back.
@@ -74,13 +62,17 @@ impl Command for DeleteStory {
         author
             .filter(|author| *author == self.by || self.as_admin)
             .ok_or(Code::StoryNotFound)?;
-        media::release(tx, Holder::Story(self.id.get()), self.at)?;
-        // Its time is over: what is left is swept.
         for highlight in sql::highlights_with(tx, self.id)? {
             sql::take_out(tx, highlight, self.id)?;
         }
-        sql::end(tx, self.id, self.at)
+        end(tx, self.id, self.at)
     }
+}
+
+/// Ends a story before its time, with its file; what is left is swept.
+fn end(tx: &WriteTx<'_>, id: StoryId, at: Timestamp) -> Result<()> {
+    media::release(tx, Holder::Story(id.get()), at)?;
+    sql::end(tx, id, at)
 }
 
 /// Notes that somebody has seen a story.
@@ -260,10 +252,17 @@ impl Command for DeleteHighlight {
 
     fn apply(&self, tx: &WriteTx<'_>) -> Result<()> {
         check_owner(tx, self.id, self.owner_id)?;
-        let before = sql::empty(tx, self.id)?;
-        sql::forget_unkept(tx, &before)?;
-        sql::delete_highlight(tx, self.id)
+        delete_highlight(tx, self.id)?;
+        Ok(())
     }
+}
+
+/// Removes a highlight; returns how many stories were in it.
+fn delete_highlight(tx: &WriteTx<'_>, id: HighlightId) -> Result<usize> {
+    let before = sql::empty(tx, id)?;
+    sql::forget_unkept(tx, &before)?;
+    sql::delete_highlight(tx, id)?;
+    Ok(before.len())
 }
 
 /// Removes what is left of stories whose time is over and that no highlight has.
@@ -293,5 +292,40 @@ impl Command for SweepStories {
             }
         }
         Ok(gone)
+    }
+}
+
+/// Removes what a deleted account showed, kept and chose, and it from what others chose.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EraseStories {
+    pub user_id: UserId,
+    pub at: Timestamp,
+    /// Rows, about.
+    pub limit: u32,
+}
+
+impl Command for EraseStories {
+    const NAME: &'static str = "stories.erase";
+    /// Whether something is left.
+    type Output = bool;
+
+    fn apply(&self, tx: &WriteTx<'_>) -> Result<bool> {
+        if !users::is_to_be_erased(tx, self.user_id)? {
+            return Ok(false);
+        }
+        let most = self.limit as usize;
+        let mut gone = 0;
+        for highlight in sql::highlight_ids_of(tx, self.user_id, self.limit)? {
+            gone += 1 + delete_highlight(tx, highlight)?;
+            if gone >= most {
+                return Ok(true);
+            }
+        }
+        for story in sql::showing(tx, self.user_id, self.at, self.limit)? {
+            end(tx, story, self.at)?;
+            gone += 1;
+        }
+        gone += sql::leave_circles(tx, self.user_id, self.limit)?;
+        Ok(gone >= most)
     }
 }

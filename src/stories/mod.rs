@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::actor::Actor;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
-use crate::id::{Ids, MediaId, StoryId, UserId};
+use crate::id::{Ids, MediaId, MessageId, StoryId, UserId};
 use crate::media::MediaItem;
 use crate::page::{Cursor, Page, Slice};
 use crate::store::{ReadTx, Registry, Store, WriteTx};
@@ -29,8 +29,8 @@ use crate::users::{self, Person};
 
 pub use circles::Circle;
 pub use commands::{
-    CreateHighlight, DeleteHighlight, DeleteStory, PostStory, SetCircle, SweepStories,
-    UnreactToStory, UpdateHighlight, ViewStory,
+    CreateHighlight, DeleteHighlight, DeleteStory, EraseStories, PostStory, SetCircle,
+    SweepStories, UnreactToStory, UpdateHighlight, ViewStory,
 };
 pub use highlights::Highlight;
 
@@ -87,7 +87,7 @@ pub struct Story {
     /// How one reacted.
     #[schema(required)]
     pub reaction: Option<String>,
-    /// How many have seen it; for its author.
+    /// How many have seen it, those included who are not there for its author any more; for its author.
     #[schema(required)]
     pub view_count: Option<u32>,
     /// How many of these reacted; for its author.
@@ -149,6 +149,7 @@ pub fn register(registry: &mut Registry) {
     registry.add::<CreateHighlight>();
     registry.add::<DeleteHighlight>();
     registry.add::<DeleteStory>();
+    registry.add::<EraseStories>();
     registry.add::<PostStory>();
     registry.add::<SetCircle>();
     registry.add::<SweepStories>();
@@ -184,6 +185,21 @@ pub fn react(
         return Ok(());
     }
     sql::set_reaction(tx, id, user, emoji)
+}
+
+/// The message that told a story's author how somebody reacted to it; it may be gone.
+pub fn reaction_message(tx: &ReadTx<'_>, user: UserId, id: StoryId) -> Result<Option<MessageId>> {
+    sql::reaction_message(tx, id, user)
+}
+
+/// Notes which message told a story's author how somebody reacted to it.
+pub fn set_reaction_message(
+    tx: &WriteTx<'_>,
+    user: UserId,
+    id: StoryId,
+    message: MessageId,
+) -> Result<()> {
+    sql::set_reaction_message(tx, id, user, message)
 }
 
 impl StoryDraft {
@@ -346,6 +362,17 @@ impl Stories {
             at: self.ids.now(),
         };
         self.store.submit_once(command, actor.once.clone()).await
+    }
+
+    /// Removes what a deleted account showed, kept and chose.
+    pub async fn erase(&self, user_id: UserId) -> Result<()> {
+        let command = EraseStories {
+            user_id,
+            at: self.ids.now(),
+            limit: SWEEP_STEP,
+        };
+        while self.store.submit(command.clone()).await? {}
+        Ok(())
     }
 
     /// Removes what is left of stories whose time is over and that no highlight has; some at a time.

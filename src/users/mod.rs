@@ -2,12 +2,14 @@
 //!
 //! * `commands`: profiles change, follows begin and end;
 //! * `relations`: blocks and mutes;
+//! * `erasure`: deleted accounts of which something is left;
 //! * `sql`: the statements over people and follows.
 //!
 //! Credentials and sessions are `auth`'s. Whether somebody follows somebody is decided here, and what that allows to
 //! see is decided in `posts`.
 
 mod commands;
+mod erasure;
 mod relations;
 pub mod sql;
 
@@ -28,6 +30,7 @@ use crate::store::{ReadTx, Registry, Store, WriteTx};
 use crate::text;
 
 pub use commands::{FollowUser, ProfileChange, SetPicture, UnfollowUser, UpdateProfile};
+pub use erasure::{EndErasure, is_to_be_erased};
 pub use relations::{
     BlockUser, BlockedPerson, Deed, MAX_RELATIONS, MuteUser, MutedPerson, PruneRelations,
     Relationship, UnblockUser, UnmuteUser, is_blocked_pair, is_welcome, muters_among, set_welcome,
@@ -228,6 +231,7 @@ pub fn register(registry: &mut Registry) {
     registry.add::<SetPicture>();
     registry.add::<FollowUser>();
     registry.add::<UnfollowUser>();
+    registry.add::<EndErasure>();
     registry.cache::<User>();
     relations::register(registry);
 }

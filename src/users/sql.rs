@@ -227,6 +227,38 @@ pub fn anonymise(tx: &WriteTx<'_>, id: UserId) -> Result<()> {
     refresh_terms(tx, id)
 }
 
+/// Notes that what a deleted account had is to be removed.
+pub fn begin_erasure(tx: &WriteTx<'_>, id: UserId) -> Result<()> {
+    tx.execute(
+        "INSERT INTO erasures (user_id) VALUES (:id) ON CONFLICT DO NOTHING",
+        named_params! { ":id": id },
+    )?;
+    Ok(())
+}
+
+pub(super) fn end_erasure(tx: &WriteTx<'_>, id: UserId) -> Result<()> {
+    tx.execute(
+        "DELETE FROM erasures WHERE user_id = :id",
+        named_params! { ":id": id },
+    )?;
+    Ok(())
+}
+
+pub(super) fn is_to_be_erased(tx: &ReadTx<'_>, id: UserId) -> Result<bool> {
+    tx.exists(
+        "SELECT 1 FROM erasures WHERE user_id = :id",
+        named_params! { ":id": id },
+    )
+}
+
+pub(super) fn erasures(tx: &ReadTx<'_>, limit: u32) -> Result<Vec<UserId>> {
+    tx.all(
+        "SELECT user_id FROM erasures ORDER BY user_id LIMIT :limit",
+        named_params! { ":limit": limit },
+        |row| row.get("user_id"),
+    )
+}
+
 /// Writes the words under which somebody is found anew, from their row.
 pub fn refresh_terms(tx: &WriteTx<'_>, id: UserId) -> Result<()> {
     tx.execute(

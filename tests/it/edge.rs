@@ -935,6 +935,10 @@ async fn the_api_describes_itself_without_any_outside_host() {
     let server = Server::start().await;
     let document = server.get("/openapi.json").await;
     assert_eq!(document.header("content-type"), "application/json");
+    assert!(
+        !document.text.contains("nextCursor"),
+        "it is `next_cursor` in every list"
+    );
     let document: Value = document.expect(200);
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let paths = document["paths"].as_object().unwrap();

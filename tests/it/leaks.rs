@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::dice::Dice;
-use crate::support::{Client, Person, Server};
+use crate::support::{Client, Person, Server, pictures};
 
 const PEOPLE: usize = 4;
 const STEPS: u32 = 90;
@@ -149,6 +149,7 @@ struct World {
     model: Model,
     written: usize,
     highlights: Vec<String>,
+    uploads: Vec<String>,
     lists: Vec<String>,
     messages: Vec<String>,
 }
@@ -313,11 +314,22 @@ impl World {
 
     async fn tell(&mut self, author: usize) {
         let (audience, (text, word)) = (self.audience(), self.text());
-        let body = json!({ "text": text, "audience": match audience {
+        let mut body = json!({ "text": text, "audience": match audience {
             Audience::Everybody => "public",
             Audience::Followers => "followers",
             Audience::Fewest => "close",
         }});
+        if self.dice.is_one_in(2) {
+            let form = pictures::form().text("alt", text);
+            let uploaded = pictures::send(&self.people[author], "/api/v1/media", form).await;
+            let id = uploaded.expect(201)["media"]["id"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            body["text"] = json!("");
+            body["mediaId"] = json!(id);
+            self.uploads.push(id);
+        }
         let told = self.people[author]
             .post("/api/v1/stories", body)
             .await
@@ -411,6 +423,7 @@ impl World {
                 pairs.chain(["hall".to_owned()]).collect()
             }
             "tag" => vec![COMMON.to_owned()],
+            "id" if path.contains("/media/") => self.uploads.clone(),
             "id" if path.contains("/lists/") => self.lists.clone(),
             "id" if path.contains("/posts/comment") => posts().chain(comments()).collect(),
             "id" if path.contains("/posts/") => posts().collect(),
@@ -598,6 +611,7 @@ async fn nothing_that_can_be_asked_shows_what_one_may_not_see() {
         model: Model::default(),
         written: 0,
         highlights: Vec::new(),
+        uploads: Vec::new(),
         lists: Vec::new(),
         messages: Vec::new(),
     };

@@ -49,6 +49,7 @@ mod smoke;
 mod sockets;
 mod store;
 mod stories;
+mod story_limits;
 mod syndication;
 mod uploads;
 mod users;

@@ -61,33 +61,6 @@ const PARTS: &[(&str, &[&str])] = &[
            WHERE author_id = :author AND is_deleted = 0 AND visibility = 1 AND id < :below"],
     ),
     ("which", &["b.conversion = 1", "b.is_as_it_came = 1"]),
-    (
-        "ROOM",
-        &["r.id, r.key, r.kind, r.title, r.topic, r.avatar, r.visibility, r.slow_mode_s, r.is_read_only,
-           r.retention_days, r.member_count, r.last_number, r.created_at AS made_at"],
-    ),
-    (
-        "UNREAD",
-        &["(SELECT count(*)
-            FROM (SELECT 1 FROM messages AS m
-                  WHERE m.room_id = r.id AND m.number > p.read_number AND m.sender_id <> p.user_id
-                    AND m.deleted_at IS NULL
-                    AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
-                                    WHERE b.user_id = p.user_id AND b.other_id = m.sender_id)
-                  LIMIT 100)) AS unread"],
-    ),
-    (
-        "UNREAD_MENTIONS",
-        &["(SELECT count(*)
-            FROM (SELECT 1
-                  FROM message_mentions AS x
-                  JOIN messages AS m ON m.id = x.message_id
-                  WHERE x.user_id = p.user_id AND x.room_id = r.id AND x.number > p.read_number
-                    AND m.sender_id <> p.user_id
-                    AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
-                                    WHERE b.user_id = p.user_id AND b.other_id = m.sender_id)
-                  LIMIT 100)) AS mentions"],
-    ),
     // A number in the text itself: `replace` puts it there.
     ("{}", &["1"]),
 ];
@@ -98,6 +71,11 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "FROM sqlite_schema LIMIT 0",
         "SCAN sqlite_schema",
         "no row is looked at: it begins the snapshot",
+    ),
+    (
+        "FROM erasures ORDER BY",
+        "SCAN erasures",
+        "it is a queue, read from its front",
     ),
     (
         "LIMIT 1000)",
@@ -326,13 +304,33 @@ fn statements() -> Vec<Statement> {
     let mut files = Vec::new();
     collect_files(&root.join("src"), &mut files);
     files.sort();
-    let mut statements = Vec::new();
-    for path in files {
-        let file = path.strip_prefix(root).unwrap().display().to_string();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let tokens: TokenStream = text.parse().unwrap();
+    let read = |path: &PathBuf| {
+        let tokens: TokenStream = std::fs::read_to_string(path).unwrap().parse().unwrap();
         let mut source = Source::default();
         source.read(tokens);
+        source
+    };
+    let with_source = |path: PathBuf| {
+        let source = read(&path);
+        (path, source)
+    };
+    let mut sources: Vec<(PathBuf, Source)> = files.into_iter().map(with_source).collect();
+    // The files of one folder of statements share their strings.
+    let mut shared: BTreeMap<PathBuf, BTreeMap<String, String>> = BTreeMap::new();
+    for (path, source) in &sources {
+        let folder = path.parent().unwrap();
+        if folder.ends_with("sql") {
+            let names = shared.entry(folder.to_owned()).or_default();
+            names.extend(source.named.clone());
+        }
+    }
+    let mut statements = Vec::new();
+    for (path, source) in &mut sources {
+        let file = path.strip_prefix(root).unwrap().display().to_string();
+        for (name, text) in shared.get(path.parent().unwrap()).into_iter().flatten() {
+            let own = source.named.entry(name.clone());
+            own.or_insert_with(|| text.clone());
+        }
         for (text, arguments) in &source.texts {
             for sql in source.forms(text, arguments) {
                 if is_statement(&sql) {

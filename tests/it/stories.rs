@@ -8,9 +8,9 @@ use crate::support::pictures::{self, upload};
 use crate::support::socket::Socket;
 use crate::support::{Person, Reply, Server, database};
 
-const DAY: Duration = Duration::from_hours(24);
+pub(crate) const DAY: Duration = Duration::from_hours(24);
 
-async fn people<const N: usize>(server: &Server, names: [&str; N]) -> [Person; N] {
+pub(crate) async fn people<const N: usize>(server: &Server, names: [&str; N]) -> [Person; N] {
     let mut all = Vec::new();
     for name in names {
         all.push(server.sign_up(name).await);
@@ -23,16 +23,16 @@ async fn befriend(one: &Person, other: &Person) {
     other.follow(one).await;
 }
 
-async fn tell(author: &Person, body: Value) -> String {
+pub(crate) async fn tell(author: &Person, body: Value) -> String {
     let told = author.post("/api/v1/stories", body).await.expect(201);
     told["story"]["id"].as_str().unwrap().to_owned()
 }
 
-async fn get(person: &Person, id: &str) -> Reply {
+pub(crate) async fn get(person: &Person, id: &str) -> Reply {
     person.get(&format!("/api/v1/stories/{id}")).await
 }
 
-async fn see(person: &Person, id: &str) {
+pub(crate) async fn see(person: &Person, id: &str) {
     let path = format!("/api/v1/stories/{id}/view");
     person.post(&path, json!({})).await.expect(200);
 }
@@ -104,8 +104,7 @@ async fn a_story_is_there_for_a_day_to_the_second() {
     .expect_code(404, "story_not_found");
 
     // It goes with all that hung on it.
-    server.app.stories().sweep().await.unwrap();
-    server.app.stories().sweep().await.unwrap();
+    server.app.keep_house().await;
     let database = database::connect(server.app.data_dir());
     for table in ["stories", "story_views", "media"] {
         let sql = format!("SELECT count(*) FROM {table}");
@@ -115,13 +114,13 @@ async fn a_story_is_there_for_a_day_to_the_second() {
 }
 
 /// The path of a story's picture, with what opens it.
-async fn picture(person: &Person, id: &str) -> String {
+pub(crate) async fn picture(person: &Person, id: &str) -> String {
     let story = get(person, id).await.expect(200);
     let url = story["story"]["media"]["url"].as_str().unwrap().to_owned();
     format!("/media/{}", url.split_once("/media/").unwrap().1)
 }
 
-async fn tell_picture(author: &Person) -> String {
+pub(crate) async fn tell_picture(author: &Person) -> String {
     let uploaded = upload(author, "/api/v1/media").await.expect(201);
     tell(
         author,
@@ -376,13 +375,21 @@ async fn answers_and_reactions_are_messages_to_the_author() {
     let notice = socket.next("new_message_notification").await;
     assert_eq!(notice["message"]["storyId"], json!(id));
     assert_eq!(notice["message"]["content"], "How **nice**");
-    for emoji in ["👍", "🎉"] {
-        bob.put(&format!("{path}/reaction"), json!({ "emoji": emoji }))
-            .await
-            .expect(200);
-        let notice = socket.next("new_message_notification").await;
-        assert_eq!(notice["message"]["message"], emoji);
+    // One message tells of it, whatever becomes of it.
+    let mut told = Vec::new();
+    for emoji in ["👍", "👍", "🎉"] {
+        let reaction = json!({ "emoji": emoji });
+        let said = bob.put(&format!("{path}/reaction"), reaction).await;
+        told.push(said.expect(200)["data"].clone());
     }
+    let notice = socket.next("new_message_notification").await;
+    assert_eq!(notice["message"]["message"], "👍");
+    assert_eq!(told[0], told[1]);
+    assert_eq!(
+        (&told[2]["id"], &told[2]["message"], &told[2]["storyId"]),
+        (&told[0]["id"], &json!("🎉"), &json!(id))
+    );
+    assert!(told[2]["editedAt"].is_string(), "{}", told[2]);
     let viewers = ada.get(&format!("{path}/viewers")).await.expect(200)["viewers"].clone();
     assert_eq!(
         (
@@ -463,7 +470,7 @@ async fn highlights_keep_stories_for_those_who_might_see_them() {
     .await
     .expect_code(404, "story_not_found");
     server.advance(DAY);
-    server.app.stories().sweep().await.unwrap();
+    server.app.keep_house().await;
 
     let of_ada = format!("/api/v1/users/{}/highlights", ada.id);
     for (person, sees) in [(&ada, vec![0, 1]), (&bob, vec![0, 1]), (&eve, vec![1])] {

@@ -90,7 +90,9 @@ impl Command for SendMessage {
                 .filter(|stub| stub.number > place.cleared_number)
                 .ok_or(Code::MessageNotFound)?;
         }
-        self.answer_story(tx)?;
+        if let Some(known) = self.answer_story(tx, &place)? {
+            return Ok(known);
+        }
         let new = sql::NewMessage {
             id: self.id,
             room_id: room.id,
@@ -106,6 +108,9 @@ impl Command for SendMessage {
             at: self.at,
         };
         sql::insert_message(tx, &new)?;
+        if let Some(story) = self.story.filter(|story| story.is_reaction) {
+            stories::set_reaction_message(tx, sender, story.id, self.id)?;
+        }
         media::attach(
             tx,
             sender,
@@ -135,20 +140,32 @@ impl Command for SendMessage {
 }
 
 impl SendMessage {
-    /// Notes the reaction, if it is one. Errors: `story_not_found` for what the sender may not see; `forbidden` for a
-    /// story of somebody else's than to whom it is said.
-    fn answer_story(&self, tx: &WriteTx<'_>) -> Result<()> {
+    /// Notes the reaction, if it is one; another reaction to the same story changes the message that told of the first,
+    /// which is returned. Errors: `story_not_found` for what the sender may not see; `forbidden` for a story of somebody
+    /// else's than to whom it is said.
+    fn answer_story(&self, tx: &WriteTx<'_>, place: &Place) -> Result<Option<Message>> {
         let Some(story) = self.story else {
-            return Ok(());
+            return Ok(None);
         };
         let author = stories::author_of(tx, self.sender_id, story.id, self.at)?;
         if self.key.partner(self.sender_id) != Some(author) {
             return Err(Error::new(Code::Forbidden));
         }
-        if story.is_reaction {
-            stories::react(tx, self.sender_id, story.id, Some(&self.body), self.at)?;
+        if !story.is_reaction {
+            return Ok(None);
         }
-        Ok(())
+        stories::react(tx, self.sender_id, story.id, Some(&self.body), self.at)?;
+        let Some(told) = stories::reaction_message(tx, self.sender_id, story.id)? else {
+            return Ok(None);
+        };
+        let Some(stub) = sql::find_stub(tx, told)?
+            .filter(|stub| !stub.is_deleted && stub.number > place.cleared_number)
+        else {
+            return Ok(None);
+        };
+        let now = (self.body.as_str(), self.html.as_deref());
+        change_text(tx, told, (&stub, place), now, self.at)?;
+        seen(tx, told, self.sender_id).map(Some)
     }
 
     /// The post that it points to. Errors: `post_not_found` for what the sender may not see.
@@ -288,22 +305,29 @@ impl Command for EditMessage {
         if self.body.is_empty() && !stub.has_media && !stub.has_post {
             return Err(Error::new(Code::EmptyMessage));
         }
-        if stub.body != self.body {
-            let now = (self.body.as_str(), self.html.as_deref());
-            sql::edit_message(tx, self.id, &stub.body, now, self.at)?;
-            sql::put_mentions(tx, self.id, &mentioned(tx, &place, &self.body)?)?;
-            sql::put_change(tx, stub.room_id, self.id)?;
-            let message = find(tx, self.id)?;
-            announce(
-                tx,
-                stub.room_id,
-                "message_edited",
-                Said::by(self.by),
-                &message,
-            )?;
-        }
+        let now = (self.body.as_str(), self.html.as_deref());
+        change_text(tx, self.id, (&stub, &place), now, self.at)?;
         seen(tx, self.id, self.by)
     }
+}
+
+/// Gives a message another text, and the same as HTML; what it said before is kept.
+fn change_text(
+    tx: &WriteTx<'_>,
+    id: MessageId,
+    (stub, place): (&sql::Stub, &Place),
+    now: (&str, Option<&str>),
+    at: Timestamp,
+) -> Result<()> {
+    if stub.body == now.0 {
+        return Ok(());
+    }
+    sql::edit_message(tx, id, &stub.body, now, at)?;
+    sql::put_mentions(tx, id, &mentioned(tx, place, now.0)?)?;
+    sql::put_change(tx, stub.room_id, id)?;
+    let message = find(tx, id)?;
+    let by = Said::by(stub.sender_id);
+    announce(tx, stub.room_id, "message_edited", by, &message)
 }
 
 /// Takes a message back, for all. It keeps its place.

@@ -110,6 +110,16 @@ pub(in crate::feed) fn remove_from_list(
     Ok(removed > 0)
 }
 
+/// Takes somebody off the lists of others, so many at most; returns how many.
+pub(in crate::feed) fn leave_lists(tx: &WriteTx<'_>, user: UserId, limit: u32) -> Result<usize> {
+    tx.execute(
+        "DELETE FROM list_members
+         WHERE user_id = :user AND list_id IN
+             (SELECT list_id FROM list_members WHERE user_id = :user LIMIT :limit)",
+        named_params! { ":user": user, ":limit": limit },
+    )
+}
+
 /// The people of a list who are there for its owner, by id.
 pub(in crate::feed) fn list_members(
     tx: &ReadTx<'_>,

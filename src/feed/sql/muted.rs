@@ -64,6 +64,14 @@ pub(in crate::feed) fn forget_ended_terms(
     Ok(())
 }
 
+/// Forgets what somebody muted; returns how many.
+pub(in crate::feed) fn forget_terms(tx: &WriteTx<'_>, user: UserId) -> Result<usize> {
+    tx.execute(
+        "DELETE FROM muted_terms WHERE user_id = :user",
+        named_params! { ":user": user },
+    )
+}
+
 pub(in crate::feed) fn put_muted_term(
     tx: &WriteTx<'_>,
     user: UserId,

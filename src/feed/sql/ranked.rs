@@ -201,3 +201,25 @@ pub(in crate::feed) fn forget_visits(tx: &WriteTx<'_>, user: UserId) -> Result<(
     )?;
     Ok(())
 }
+
+/// Forgets who visited somebody, so many at most; returns how many.
+pub(in crate::feed) fn forget_visits_to(
+    tx: &WriteTx<'_>,
+    author: UserId,
+    limit: u32,
+) -> Result<usize> {
+    tx.execute(
+        "DELETE FROM profile_visits
+         WHERE author_id = :author AND user_id IN
+             (SELECT user_id FROM profile_visits WHERE author_id = :author LIMIT :limit)",
+        named_params! { ":author": author, ":limit": limit },
+    )
+}
+
+/// Forgets in which order somebody wanted their home feed; returns how many rows that were.
+pub(in crate::feed) fn forget_order(tx: &WriteTx<'_>, user: UserId) -> Result<usize> {
+    tx.execute(
+        "DELETE FROM feed_settings WHERE user_id = :user",
+        named_params! { ":user": user },
+    )
+}

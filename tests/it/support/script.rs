@@ -37,8 +37,8 @@ use socialhub::posts::{CreatePost, DeletePost, PostChange, SetReaction, UpdatePo
 use socialhub::store::{Command, Encoded, Once, PruneOnce, PruneOutbox};
 use socialhub::text;
 use socialhub::users::{
-    BlockUser, FollowUser, MuteUser, ProfileChange, PruneRelations, Role, SetPicture, Slot,
-    UnblockUser, UnfollowUser, UnmuteUser, UpdateProfile,
+    BlockUser, EndErasure, FollowUser, MuteUser, ProfileChange, PruneRelations, Role, SetPicture,
+    Slot, UnblockUser, UnfollowUser, UnmuteUser, UpdateProfile,
 };
 
 use super::dice::Dice;
@@ -521,6 +521,10 @@ impl Script {
                     at,
                 },
             ),
+            "users.end_erasure" => {
+                let user_id = self.person(dice);
+                encode(once, &EndErasure { user_id })
+            }
             "users.prune_relations" => encode(
                 once,
                 &PruneRelations {

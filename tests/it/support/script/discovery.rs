@@ -1,6 +1,6 @@
 //! What people choose of how they are found.
 
-use socialhub::discovery::{DiscoverySettings, DismissSuggestion, SetDiscovery};
+use socialhub::discovery::{DiscoverySettings, DismissSuggestion, EraseDiscovery, SetDiscovery};
 use socialhub::store::{Encoded, Once};
 
 use super::{Script, encode};
@@ -34,6 +34,7 @@ impl Script {
                     at: self.now(),
                 },
             ),
+            "discovery.erase" => encode(once, &EraseDiscovery { user_id, limit: 3 }),
             _ => panic!("no generator for {name}"),
         }
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use socialhub::feed::{
-    AddToList, CreateList, DeleteList, FollowTag, MuteTerm, MutedKind, NoteVisits, RemoveFromList,
-    RenameList, SetFeedOrder, UnmuteTerm, Visits,
+    AddToList, CreateList, DeleteList, EraseChoices, FollowTag, MuteTerm, MutedKind, NoteVisits,
+    RemoveFromList, RenameList, SetFeedOrder, UnmuteTerm, Visits,
 };
 use socialhub::id::{ListId, MutedTermId};
 use socialhub::store::{Encoded, Once};
@@ -86,6 +86,7 @@ impl Script {
                 let visits = vec![visit(self, dice), visit(self, dice)];
                 encode(once, &NoteVisits { visits, at })
             }
+            "feed.erase" => encode(once, &EraseChoices { user_id, limit: 3 }),
             _ => self.about_list(name, once, dice),
         }
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use socialhub::id::{HighlightId, StoryId};
 use socialhub::store::{Encoded, Once};
 use socialhub::stories::{
-    Circle, CreateHighlight, DeleteHighlight, DeleteStory, PostStory, SetCircle, StoryAudience,
-    SweepStories, UnreactToStory, UpdateHighlight, ViewStory,
+    Circle, CreateHighlight, DeleteHighlight, DeleteStory, EraseStories, PostStory, SetCircle,
+    StoryAudience, SweepStories, UnreactToStory, UpdateHighlight, ViewStory,
 };
 
 use super::{Making, Script, encode};
@@ -86,6 +86,14 @@ impl Script {
                 &SweepStories {
                     // The world is hours old.
                     at: at.plus(Duration::from_hours(12 * dice.below(3))),
+                    limit: 3,
+                },
+            ),
+            "stories.erase" => encode(
+                once,
+                &EraseStories {
+                    user_id,
+                    at,
                     limit: 3,
                 },
             ),

@@ -16,8 +16,9 @@ use crate::event::{Audience, Live};
 use crate::id::{RoomId, SessionId, UserId};
 use crate::links::{Links, Signer};
 
-/// Events that wait for one connection until it has read what was there before.
-const MAX_HELD: usize = 128;
+/// Events that wait for one connection until it has been shown what was there before. They are shared by all who wait, and
+/// how long that takes is not up to the client: many may come in at once.
+const MAX_HELD: usize = 4_096;
 
 /// Connections of one person at once.
 pub(super) const MAX_OF_ONE: usize = 64;

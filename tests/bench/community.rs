@@ -52,7 +52,10 @@ const TAGS: u32 = 5_000;
 /// Different words.
 const WORDS: u32 = 20_000;
 /// How long the posts reach back.
-const SPAN_MS: i64 = 200 * 24 * 3_600_000;
+const SPAN_MS: i64 = 200 * DAY_MS;
+const DAY_MS: i64 = 24 * 3_600_000;
+/// How long the stories reach back: they are there for some hours yet.
+const STORIES_MS: u32 = 18 * 3_600_000;
 
 /// When the sessions end that those have who read, in milliseconds since 1970: far enough ahead.
 const SESSIONS_END: i64 = 4_000_000_000_000;
@@ -108,6 +111,7 @@ impl Community {
         let authors = self.write_posts(&tx);
         self.write_comments(&tx, &authors);
         self.write_likes(&tx);
+        self.write_stories(&tx);
         for index in indexes {
             tx.execute_batch(&index).unwrap();
         }
@@ -292,6 +296,37 @@ impl Community {
             let user = self.person(chance.below(self.size.people));
             like.execute(params![id, self.post(post), user, at])
                 .unwrap();
+        }
+    }
+
+    /// One in five has shown something today.
+    fn write_stories(&self, tx: &Transaction<'_>) {
+        let mut story = tx
+            .prepare(
+                "INSERT INTO stories (id, author_id, text, background, has_media, audience, created_at, expires_at)
+                 VALUES (?1, ?2, ?3, '#4f46e5', 0, ?4, ?5, ?6)",
+            )
+            .unwrap();
+        let mut chance = self.chance(6);
+        for number in 0..self.size.people {
+            if chance.below(5) > 0 {
+                continue;
+            }
+            for _story in 0..=chance.below(4) {
+                let at = self.now_ms - 1 - i64::from(chance.below(STORIES_MS));
+                let id = self.id(at, i64::from(number) << 2 | i64::from(chance.below(4)));
+                let (content, audience) = (text(&mut chance, 6), chance.below(3).min(1));
+                story
+                    .execute(params![
+                        id,
+                        self.person(number),
+                        content,
+                        audience,
+                        at,
+                        at + DAY_MS
+                    ])
+                    .unwrap();
+            }
         }
     }
 

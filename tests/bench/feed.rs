@@ -107,6 +107,7 @@ fn measure_in(figures: &mut Figures, scale: &Scale, size: Size) {
     for (what, path) in [
         ("suggestions", "/api/v1/suggestions"),
         ("directory", "/api/v1/directory"),
+        ("tray of stories", "/api/v1/stories"),
     ] {
         let outcome = one_by_one(&warm, scale, path, &readers);
         let what = name(&format!("{what}, follows {few}"));

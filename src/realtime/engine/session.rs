@@ -42,6 +42,9 @@ pub(super) const NOOP: Frame = Frame::Text(Utf8Bytes::from_static("6"));
 
 /// How long a client whose queue is long may take nothing from it.
 const STANDSTILL: Duration = Duration::from_secs(1);
+/// What counts of the time between two looks at a queue, at most: where the machine itself stood still for longer, the
+/// client had no chance.
+const GLANCE: Duration = Duration::from_millis(100);
 /// Times the usual length that a queue may have while something is taken from it.
 const MOST: usize = 16;
 
@@ -113,8 +116,7 @@ struct State {
     transport: Transport,
     queue: VecDeque<Frame>,
     queued_bytes: usize,
-    /// Since when the queue is long and nothing is taken from it.
-    stands_since: Option<Instant>,
+    standstill: Option<Standstill>,
     /// Who sends what is queued: the WebSocket's task, or a poll.
     sender: Option<Waker>,
     /// Who watches over the heart beat.
@@ -128,6 +130,15 @@ struct State {
     /// Until when it has to.
     due: Option<Instant>,
     ended: Option<Ending>,
+}
+
+/// A queue is long, and nothing is taken from it.
+#[derive(Clone, Copy)]
+struct Standstill {
+    /// How long, as far as it counts.
+    lasted: Duration,
+    /// When it was looked at last.
+    seen: Instant,
 }
 
 impl State {
@@ -150,9 +161,20 @@ impl State {
         self.queued_bytes >= options.queue_bytes
             || length >= options.queue_capacity.saturating_mul(MOST)
             || length >= options.queue_capacity
-                && self
-                    .stands_since
-                    .is_some_and(|since| since.elapsed() > STANDSTILL)
+                && self.standstill.is_some_and(|one| one.lasted > STANDSTILL)
+    }
+
+    /// Notes how long the queue has been long while nothing was taken from it.
+    fn note_standstill(&mut self, capacity: usize) {
+        if self.queue.len() < capacity {
+            return;
+        }
+        let now = Instant::now();
+        let (lasted, seen) = self
+            .standstill
+            .map_or((Duration::ZERO, now), |one| (one.lasted, one.seen));
+        let lasted = lasted + now.duration_since(seen).min(GLANCE);
+        self.standstill = Some(Standstill { lasted, seen: now });
     }
 
     fn push(&mut self, frame: Frame) {
@@ -185,7 +207,7 @@ impl<H: Handler> Session<H> {
                 },
                 queue: VecDeque::new(),
                 queued_bytes: 0,
-                stands_since: None,
+                standstill: None,
                 sender: None,
                 watcher: None,
                 is_polled: false,
@@ -235,9 +257,7 @@ impl<H: Handler> Session<H> {
         for frame in frames {
             state.push(frame);
         }
-        if state.queue.len() >= options.queue_capacity && state.stands_since.is_none() {
-            state.stands_since = Some(Instant::now());
-        }
+        state.note_standstill(options.queue_capacity);
         Ok(())
     }
 
@@ -290,7 +310,7 @@ impl<H: Handler> Session<H> {
             frames.push(frame);
         }
         if !frames.is_empty() {
-            state.stands_since = None;
+            state.standstill = None;
         }
         if state.queue.is_empty() && state.queue.capacity() > 8 {
             // An idle client keeps no room for what it once had to catch up with.

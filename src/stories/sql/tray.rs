@@ -3,7 +3,6 @@
 use rusqlite::{Row, named_params};
 
 use super::super::TrayEntry;
-use super::VISIBLE;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::id::UserId;
@@ -28,7 +27,8 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<TrayEntry> {
     })
 }
 
-/// Those whom somebody follows and who show something: first who has something unseen, the latest first.
+/// Those whom somebody follows and who show something: first who has something unseen, the latest first. The conditions are
+/// those of [`VISIBLE`](super::VISIBLE) for who follows, but asked once for each author instead of for each story.
 pub(in crate::stories) fn tray(
     tx: &ReadTx<'_>,
     viewer: UserId,
@@ -37,16 +37,30 @@ pub(in crate::stories) fn tray(
 ) -> Result<Vec<TrayEntry>> {
     tx.all(
         &format!(
-            "SELECT {ENTRY}
-             FROM follows AS o
-             CROSS JOIN stories AS s ON s.author_id = o.following_id AND s.expires_at > :now
-             JOIN users AS u ON u.id = s.author_id
+            "WITH authors AS MATERIALIZED (
+                 SELECT u.id, u.username, u.name, u.avatar,
+                        EXISTS (SELECT 1 FROM story_circles AS c
+                                WHERE c.owner_id = u.id AND c.circle = 0 AND c.user_id = :viewer) AS is_close_to
+                 FROM follows AS o
+                 CROSS JOIN users AS u ON u.id = o.following_id
+                 WHERE o.follower_id = :viewer AND o.is_active = 1
+                   AND EXISTS (SELECT 1 FROM stories AS s
+                               WHERE s.author_id = o.following_id AND s.expires_at > :now)
+                   AND u.status = 'active'
+                   AND NOT EXISTS (SELECT 1 FROM blocked_pairs AS b
+                                   WHERE b.user_id = :viewer AND b.other_id = u.id)
+                   AND NOT EXISTS (SELECT 1 FROM story_circles AS c
+                                   WHERE c.owner_id = u.id AND c.circle = 1 AND c.user_id = :viewer)
+                   AND NOT EXISTS (SELECT 1 FROM mutes AS m
+                                   WHERE m.muter_id = :viewer AND m.muted_id = u.id
+                                     AND (m.ends_at IS NULL OR m.ends_at > :now))
+             )
+             SELECT {ENTRY}
+             FROM authors AS u
+             CROSS JOIN stories AS s ON s.author_id = u.id AND s.expires_at > :now
              LEFT JOIN story_views AS v ON v.story_id = s.id AND v.user_id = :viewer
-             WHERE o.follower_id = :viewer AND o.is_active = 1 AND {VISIBLE}
-               AND NOT EXISTS (SELECT 1 FROM mutes AS m
-                               WHERE m.muter_id = :viewer AND m.muted_id = s.author_id
-                                 AND (m.ends_at IS NULL OR m.ends_at > :now))
-             GROUP BY s.author_id
+             WHERE s.audience < 2 OR u.is_close_to
+             GROUP BY u.id
              ORDER BY unseen > 0 DESC, latest DESC
              LIMIT :limit"
         ),
